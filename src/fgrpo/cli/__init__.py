@@ -1,0 +1,67 @@
+"""The command line: one file per subcommand, heavy imports inside the commands."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from fgrpo import __version__
+from fgrpo.cli import compare, run
+from fgrpo.errors import UsageError
+
+app = typer.Typer(
+    name="fgrpo",
+    help="Keep the rare right answers when training with verifiable rewards.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    debug: bool = typer.Option(False, "--debug", help="On failure print the traceback."),
+) -> None:
+    """Keep the rare right answers when training with verifiable rewards."""
+
+
+app.command("run")(run.run)
+app.command("compare")(compare.compare)
+
+
+def main() -> None:
+    """Run the command line: exit code 2 for bad usage, 1 for failed work, 130 for Ctrl-C."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        print(__version__)
+        return
+    debug = "--debug" in arguments
+    try:
+        code = app([a for a in arguments if a != "--debug"], standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        code = 130
+    except Exception as error:
+        if debug:
+            raise
+        print(f"fgrpo: {_one_line(error)}", file=sys.stderr)
+        code = 2 if isinstance(error, UsageError) else 1
+    sys.exit(code)
+
+
+def _one_line(error: Exception) -> str:
+    """Say what went wrong; programming errors also say how to see where."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    if isinstance(error, (ValueError, RuntimeError)):
+        return text
+    return f"{type(error).__name__}: {text} (run again with --debug for the traceback)"

@@ -1,0 +1,77 @@
+"""``fgrpo run``: train the arms of a recipe, evaluate, compare, write the report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fgrpo.errors import UsageError
+
+
+def run(
+    recipe: Annotated[
+        str, typer.Argument(help="Name of a shipped recipe, or a YAML file.")
+    ] = "maze-small",
+    show_list: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a field: --set arms.0.gamma=0.5 (repeatable)."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the run folder first.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at a time; default one per core.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Train the arms of a recipe from one base model, evaluate, compare, write the report.
+
+    Interrupted at any moment, the same command goes on where it was.
+    """
+    from fgrpo.cli.progress import ProgressDisplay
+    from fgrpo.lab.recipe import load_recipe, shipped_recipes
+
+    if show_list:
+        for name in shipped_recipes():
+            print(f"{name:16} {' '.join(load_recipe(name).description.split())}")
+        return
+    chosen = load_recipe(recipe, changes)
+    _check_device(device)
+    from fgrpo.lab.experiment import run_experiment
+    from fgrpo.report import write_report
+
+    folder = out or Path("runs") / chosen.name
+    command = shlex.join(["fgrpo", *sys.argv[1:]])
+    with ProgressDisplay() as display:
+        run_experiment(
+            chosen,
+            folder,
+            command=command,
+            device=device,
+            workers=workers,
+            fresh=fresh,
+            show=display.show,
+            announce=display.announce,
+        )
+    for line in write_report(folder):
+        print(line)
+    print(f"\nReport: {folder / 'report.html'}")
+
+
+def _check_device(device: str) -> None:
+    try:
+        import torch
+    except ImportError:
+        raise UsageError(
+            "fgrpo run needs PyTorch: install it with  pip install 'fgrpo[lab]'"
+        ) from None
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"--device {device!r}: must be cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: PyTorch finds no CUDA device here; use cpu")

@@ -1,0 +1,303 @@
+"""The policy: a Qwen2-style decoder in plain PyTorch, with Hugging Face parameter names.
+
+Three ways through the same layers:
+
+- `Decoder.forward`: whole sequences under a causal or a given mask (training);
+- `Decoder.prefill`: prompts once per group, keeping their keys and values (sampling);
+- `Decoder.decode`: one more token for any number of rows, each attending to the prompt of its
+  group, which is not copied, and to its own tokens.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fgrpo.lab.settings import ModelSettings
+
+RMS_NORM_EPS = 1e-6
+ROPE_THETA = 1e6
+INIT_STD = 0.02
+
+
+class KeysValues(NamedTuple):
+    """Keys and values of one layer, each (rows, KV heads, tokens, head size)."""
+
+    keys: Tensor
+    values: Tensor
+
+
+class Rows(NamedTuple):
+    """Where decoded rows lie: rows are sorted by group and padded to the largest group.
+
+    ``slot[r] = group(r) · width + (rank of r in its group)``.
+    """
+
+    slot: Tensor
+    groups: int
+    width: int
+
+    @classmethod
+    def of(cls, group: Tensor, groups: int) -> Rows:
+        """Lay out rows whose group numbers (non-decreasing) are given."""
+        counts = torch.bincount(group, minlength=groups)
+        first = torch.cumsum(counts, 0) - counts
+        rank = torch.arange(len(group), device=group.device) - first[group]
+        width = int(counts.max())
+        return cls(group * width + rank, groups, width)
+
+
+class Attention(nn.Module):
+    """Grouped-query attention with rotary positions and biased query, key and value."""
+
+    def __init__(self, config: ModelSettings) -> None:
+        super().__init__()
+        self.heads = config.num_attention_heads
+        self.kv_heads = config.num_key_value_heads
+        self.head_size = config.hidden_size // self.heads
+        kv_size = self.kv_heads * self.head_size
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, kv_size)
+        self.v_proj = nn.Linear(config.hidden_size, kv_size)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+    def queries(self, x: Tensor, rotation: Tensor) -> Tensor:
+        """(B, S, hidden) → (B, heads, S, head size)."""
+        q = self.q_proj(x).unflatten(-1, (self.heads, self.head_size)).transpose(1, 2)
+        return rotate(q, rotation)
+
+    def keys_values(self, x: Tensor, rotation: Tensor) -> KeysValues:
+        """(B, S, hidden) → keys and values (B, KV heads, S, head size)."""
+        shape = (self.kv_heads, self.head_size)
+        k = self.k_proj(x).unflatten(-1, shape).transpose(1, 2)
+        v = self.v_proj(x).unflatten(-1, shape).transpose(1, 2)
+        return KeysValues(rotate(k, rotation), v)
+
+    def attend(self, q: Tensor, kv: KeysValues, mask: Tensor | None) -> Tensor:
+        """Attention of whole sequences; ``mask`` (B, S_q, S_k) or None for causal."""
+        repeats = self.heads // self.kv_heads
+        k = kv.keys.repeat_interleave(repeats, 1)
+        v = kv.values.repeat_interleave(repeats, 1)
+        out = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=None if mask is None else mask[:, None], is_causal=mask is None
+        )
+        return self.o_proj(out.transpose(1, 2).flatten(2))
+
+    def attend_prompt_and_own(
+        self, q: Tensor, prompt: KeysValues, own: KeysValues, rows: Rows
+    ) -> Tensor:
+        """One query per row over [prompt of its group | own tokens], without copying prompts.
+
+        The two parts are softmaxed apart and joined by their log-sum-exp, which is exact.
+        """
+        n, kv, repeats = q.shape[0], self.kv_heads, self.heads // self.kv_heads
+        q = q.reshape(n, kv, repeats, self.head_size) * self.head_size**-0.5
+
+        padded = q.new_zeros(rows.groups * rows.width, kv, repeats, self.head_size)
+        padded[rows.slot] = q
+        padded = padded.view(rows.groups, rows.width, kv, repeats, self.head_size)
+        padded = padded.transpose(1, 2).flatten(2, 3)  # (groups, kv, width·repeats, head size)
+        scores = (padded @ prompt.keys.transpose(-1, -2)).float()
+        prompt_out = scores.softmax(-1).to(q.dtype) @ prompt.values
+        prompt_lse = scores.logsumexp(-1)
+
+        def unpad(x: Tensor) -> Tensor:
+            x = x.unflatten(2, (rows.width, repeats)).transpose(1, 2)
+            return x.flatten(0, 1)[rows.slot]
+
+        scores = (q @ own.keys.transpose(-1, -2)).float()
+        own_out = scores.softmax(-1).to(q.dtype) @ own.values
+        share = torch.sigmoid(unpad(prompt_lse) - scores.logsumexp(-1)).to(q.dtype)[..., None]
+        out = share * unpad(prompt_out) + (1 - share) * own_out
+        return self.o_proj(out.reshape(n, 1, -1))
+
+
+class Mlp(nn.Module):
+    """SwiGLU feed-forward."""
+
+    def __init__(self, config: ModelSettings) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return out
+
+
+class Layer(nn.Module):
+    """Attention and feed-forward, each normalised before and added after."""
+
+    def __init__(self, config: ModelSettings) -> None:
+        super().__init__()
+        self.self_attn = Attention(config)
+        self.mlp = Mlp(config)
+        self.input_layernorm = nn.RMSNorm(config.hidden_size, RMS_NORM_EPS)
+        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, RMS_NORM_EPS)
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Add the attention's output and the feed-forward's."""
+        x = x + attended
+        out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        return out
+
+
+class Backbone(nn.Module):
+    """Embedding, layers and final norm: what Hugging Face calls ``model``."""
+
+    def __init__(self, config: ModelSettings, vocab_size: int) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.norm = nn.RMSNorm(config.hidden_size, RMS_NORM_EPS)
+
+
+class Decoder(nn.Module):
+    """The language model; ``state_dict`` has the names of ``Qwen2ForCausalLM``, tied embeddings.
+
+    Parameters
+    ----------
+    config
+        Sizes.
+    vocab_size
+        Number of token ids.
+    """
+
+    def __init__(self, config: ModelSettings, vocab_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.vocab_size = vocab_size
+        self.model = Backbone(config, vocab_size)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The decoder layers, typed."""
+        return list(self.model.layers)  # type: ignore[arg-type]  # ModuleList forgets the type
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw all matrices from N(0, 0.02²); biases 0, norms 1."""
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                if parameter.ndim == 2:
+                    parameter.normal_(0.0, INIT_STD, generator=generator)
+                else:
+                    parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+
+    def forward(
+        self,
+        tokens: Tensor,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        logits_from: int = 0,
+    ) -> Tensor:
+        """Next-token logits of whole sequences.
+
+        Parameters
+        ----------
+        tokens
+            (B, S) token ids.
+        positions
+            (B, S) or (S,) rotary positions; default 0 … S − 1.
+        mask
+            (B, S, S) bool, True where a query (row) sees a key (column); default causal.
+        logits_from
+            First position whose logits are wanted; earlier positions skip the work of the last
+            layer that only their own logits would need.
+
+        Returns
+        -------
+        Tensor
+            (B, S − logits_from, vocabulary) logits.
+        """
+        if positions is None:
+            positions = torch.arange(tokens.shape[1], device=tokens.device)
+        x = self.model.embed_tokens(tokens)
+        rotation = self._rotation(positions, x.dtype)
+        if mask is None and logits_from:
+            mask = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=x.device)
+            mask = mask.tril().expand(len(tokens), -1, -1)
+        for i, layer in enumerate(self.layers):
+            attention, h = layer.self_attn, layer.input_layernorm(x)
+            kv = attention.keys_values(h, rotation)
+            if logits_from and i == len(self.layers) - 1:
+                x, h, rotation = (part[..., logits_from:, :] for part in (x, h, rotation))
+                mask = None if mask is None else mask[:, logits_from:]
+            x = layer.finish(x, attention.attend(attention.queries(h, rotation), kv, mask))
+        return self._logits(x)
+
+    def prefill(self, prompts: Tensor) -> tuple[Tensor, list[KeysValues]]:
+        """Process prompts (G, P): logits (G, vocabulary) of the first response token, and caches."""
+        x = self.model.embed_tokens(prompts)
+        rotation = self._rotation(torch.arange(prompts.shape[1], device=x.device), x.dtype)
+        caches = []
+        for layer in self.layers:
+            attention, h = layer.self_attn, layer.input_layernorm(x)
+            kv = attention.keys_values(h, rotation)
+            caches.append(kv)
+            x = layer.finish(x, attention.attend(attention.queries(h, rotation), kv, None))
+        return self._logits(x[:, -1]), caches
+
+    def decode(
+        self,
+        tokens: Tensor,
+        position: int,
+        prompt: list[KeysValues],
+        own: list[KeysValues] | None,
+        rows: Rows,
+    ) -> tuple[Tensor, list[KeysValues]]:
+        """One more token of every row.
+
+        Parameters
+        ----------
+        tokens
+            (R,) the rows' newest tokens.
+        position
+            Their position: prompt length + tokens before in the response.
+        prompt
+            Caches of `prefill`, per layer.
+        own
+            Per layer, keys and values of the rows' earlier response tokens; None at the first.
+        rows
+            Which group each row belongs to.
+
+        Returns
+        -------
+        tuple
+            Logits (R, vocabulary) and the caches with the new tokens.
+        """
+        x = self.model.embed_tokens(tokens)[:, None]
+        rotation = self._rotation(torch.tensor([position], device=x.device), x.dtype)
+        caches = []
+        for i, layer in enumerate(self.layers):
+            attention, h = layer.self_attn, layer.input_layernorm(x)
+            kv = attention.keys_values(h, rotation)
+            if own is not None:
+                kv = KeysValues(
+                    torch.cat([own[i].keys, kv.keys], 2), torch.cat([own[i].values, kv.values], 2)
+                )
+            caches.append(kv)
+            q = attention.queries(h, rotation)
+            x = layer.finish(x, attention.attend_prompt_and_own(q, prompt[i], kv, rows))
+        return self._logits(x[:, 0]), caches
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return F.linear(self.model.norm(x), self.model.embed_tokens.weight)
+
+    def _rotation(self, positions: Tensor, dtype: torch.dtype) -> Tensor:
+        """Cosines and sines, (…, S, head size): first half cosine, second half sine."""
+        half = self.config.hidden_size // self.config.num_attention_heads // 2
+        exponents = torch.arange(half, device=positions.device, dtype=torch.float32) / half
+        angles = positions[..., None].float() * ROPE_THETA**-exponents
+        rotation = torch.cat([angles.cos(), angles.sin()], -1).to(dtype)
+        return rotation[:, None] if rotation.ndim == 3 else rotation
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Rotary position embedding: turn the pairs (i, i + half) of x by their angles."""
+    cos, sin = rotation.chunk(2, -1)
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)

@@ -1,0 +1,72 @@
+"""What made a result: versions, commit, machine, command."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import fgrpo
+
+PACKAGES = ("numpy", "scipy", "torch", "safetensors")
+
+
+def provenance(command: str, device: str) -> dict[str, Any]:
+    """Describe this moment's program, machine and command.
+
+    Parameters
+    ----------
+    command
+        What the user typed.
+    device
+        Where the models run.
+
+    Returns
+    -------
+    dict
+        Ready for JSON: ``fgrpo``, ``commit`` (None outside a checkout), ``python``,
+        ``packages``, ``platform``, ``processor``, ``cores``, ``device``, ``command``, ``started``.
+    """
+    return {
+        "fgrpo": fgrpo.__version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "device": device,
+        "command": command,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _commit() -> str | None:
+    """Name the checkout's commit, with a mark if it has changes; None for an installed package."""
+    folder = Path(fgrpo.__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()
+
+
+def _processor() -> str:
+    """Name the processor as the system does."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

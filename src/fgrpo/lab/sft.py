@@ -1,0 +1,85 @@
+"""Supervised training from scratch on solved mazes: makes the base model."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from fgrpo.lab.metrics import MetricsLog
+from fgrpo.lab.model import Decoder
+from fgrpo.lab.sampling import autocast
+from fgrpo.lab.seeds import Purpose, numpy_rng, torch_rng
+from fgrpo.lab.task import IGNORED, MazeTask
+from fgrpo.lab.update import apply_gradient, make_optimizer
+from fgrpo.lab.weights import WEIGHTS, load_state, save_model, save_state
+from fgrpo.maze import VOCAB_SIZE, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fgrpo.lab.settings import Recipe
+
+
+def train_base(
+    recipe: Recipe, folder: Path, device: torch.device, progress: Callable[[int, str], None]
+) -> None:
+    """Train the base model of a recipe into ``folder``, or go on where a run was cut off.
+
+    Parameters
+    ----------
+    recipe
+        Its ``maze``, ``model``, ``sft`` and ``precision`` decide the result.
+    folder
+        Gets ``metrics.jsonl`` and, at the end, the model.
+    device
+        Where to train.
+    progress
+        Called with the number of steps done and a short text.
+    """
+    if (folder / WEIGHTS).exists():
+        return
+    settings, seed = recipe.sft, recipe.sft.seed
+    folder.mkdir(parents=True, exist_ok=True)
+    task = MazeTask(recipe.maze, recipe.evaluation.problems, recipe.evaluation.seed)
+    model = Decoder(recipe.model, VOCAB_SIZE)
+    model.initialise(torch_rng(seed, Purpose.INITIAL_WEIGHTS))
+    model.to(device)
+    optimizer = make_optimizer(model, settings)
+    state = folder / "state.safetensors"
+    label = f"sft {recipe.sft_hash}"
+    start = load_state(state, model, optimizer, label) or 0
+    with MetricsLog(folder / "metrics.jsonl", keep_below=start) as log:
+        for step in range(start, settings.steps):
+            began = time.perf_counter()
+            walls = task.training_mazes(
+                numpy_rng(seed, Purpose.SFT_MAZES, step), settings.batch_size
+            )
+            tokens, targets = (part.to(device) for part in task.supervised(walls))
+            first = recipe.maze.prompt_tokens - 1
+            with autocast(device, recipe.precision):
+                logits = model(tokens, logits_from=first)
+            loss = F.cross_entropy(
+                logits.float().flatten(0, 1), targets[:, first:].flatten(), ignore_index=IGNORED
+            )
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            norm = apply_gradient(model, optimizer, settings, step)
+            log.write(
+                {
+                    "step": step,
+                    "loss": float(loss),
+                    "grad_norm": norm,
+                    "seconds": time.perf_counter() - began,
+                }
+            )
+            done = step + 1
+            if done % recipe.checkpoint_every == 0 and done < settings.steps:
+                save_state(state, model, optimizer, done, label)
+            progress(done, f"loss {float(loss):.3f}")
+    length = recipe.maze.prompt_tokens + recipe.maze.max_response_tokens
+    save_model(folder, model, max_positions=length, bos=Token.BOS, eos=Token.EOS)
+    state.unlink(missing_ok=True)

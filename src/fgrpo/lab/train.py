@@ -1,0 +1,161 @@
+"""On-policy reinforcement learning of one arm with one seed, resumable at any moment."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import torch
+
+from fgrpo.advantage import focal_advantages
+from fgrpo.lab.evaluate import evaluate
+from fgrpo.lab.metrics import MetricsLog, rollout_metrics
+from fgrpo.lab.sampling import Rollouts, sample
+from fgrpo.lab.seeds import Purpose, numpy_rng, torch_rng
+from fgrpo.lab.task import MazeTask
+from fgrpo.lab.update import make_optimizer, policy_update
+from fgrpo.lab.weights import load_model, load_state, save_model, save_state
+from fgrpo.maze import Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fgrpo.lab.model import Decoder
+    from fgrpo.lab.settings import ArmSettings, Recipe
+
+STATE = "state.safetensors"
+
+
+def records_path(folder: Path, step: int) -> Path:
+    """Where the records of an evaluation after ``step`` steps lie."""
+    return folder / "records" / f"step-{step:06d}.jsonl"
+
+
+def evaluate_base(
+    recipe: Recipe, base: Path, folder: Path, device: torch.device, progress: Callable[[int], None]
+) -> None:
+    """Evaluate the base model into ``folder``."""
+    task = MazeTask(recipe.maze, recipe.evaluation.problems, recipe.evaluation.seed)
+    evaluate(
+        load_model(base, device),
+        task,
+        recipe,
+        records_path(folder, 0),
+        meta={"arm": "base", "step": 0, "sft": recipe.sft_hash},
+        stream=(0,),
+        device=device,
+        progress=progress,
+    )
+
+
+def train_arm(
+    recipe: Recipe,
+    arm: ArmSettings,
+    seed: int,
+    base: Path,
+    folder: Path,
+    device: torch.device,
+    progress: Callable[[int, str], None],
+) -> None:
+    """Train one arm with one seed from the base model, evaluating on the way.
+
+    Parameters
+    ----------
+    recipe, arm, seed
+        What to do.
+    base
+        Folder of the base model.
+    folder
+        Gets ``metrics.jsonl``, ``records/``, the resumable state and, at the end, the model.
+    device
+        Where to train.
+    progress
+        Called with the number of steps done and a short text.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    task = MazeTask(recipe.maze, recipe.evaluation.problems, recipe.evaluation.seed)
+    model = load_model(base, device)
+    optimizer = make_optimizer(model, arm)
+    label = f"{arm.name} seed {seed} from sft {recipe.sft_hash}"
+    start = load_state(folder / STATE, model, optimizer, label) or 0
+    evaluations = set(recipe.evaluation_steps(arm))
+    progress(start, "")
+
+    def evaluated(step: int) -> None:
+        evaluate(
+            model,
+            task,
+            recipe,
+            records_path(folder, step),
+            meta={"arm": arm.name, "seed": seed, "step": step, "sft": recipe.sft_hash},
+            stream=(crc32(arm.name.encode()), seed, step),
+            device=device,
+        )
+
+    with MetricsLog(folder / "metrics.jsonl", keep_below=start) as log:
+        if start in evaluations:
+            evaluated(start)
+        for step in range(start, arm.steps):
+            figures = _train_step(recipe, arm, seed, step, task, model, optimizer, device)
+            log.write(figures)
+            done = step + 1
+            if done % recipe.checkpoint_every == 0 or done in evaluations:
+                save_state(folder / STATE, model, optimizer, done, label)
+            progress(done, f"reward {figures['reward']:.2f}")
+            if done in evaluations:
+                evaluated(done)
+    length = recipe.maze.prompt_tokens + recipe.maze.max_response_tokens
+    save_model(folder / "model", model, max_positions=length, bos=Token.BOS, eos=Token.EOS)
+
+
+def _train_step(
+    recipe: Recipe,
+    arm: ArmSettings,
+    seed: int,
+    step: int,
+    task: MazeTask,
+    model: Decoder,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Sample a batch, score it, update the policy; return the step's figures."""
+    began = time.perf_counter()
+    # The same mazes and sampling noise in every arm of a seed: arms differ in their update alone.
+    walls = task.training_mazes(
+        numpy_rng(seed, Purpose.TRAINING_MAZES, step), arm.prompts_per_step
+    )
+    rollouts: Rollouts = sample(
+        model,
+        task.prompts(walls).to(device),
+        arm.group_size,
+        max_tokens=recipe.maze.max_response_tokens,
+        eos=Token.EOS,
+        pad=Token.PAD,
+        generator=torch_rng(seed, Purpose.ROLLOUTS, step),
+        temperature=arm.temperature,
+        precision=recipe.precision,
+    )
+    rewards = task.rewards(walls, rollouts.tokens)
+    advantages = focal_advantages(
+        rewards.flatten(), arm.group_size, gamma=arm.gamma, scale=arm.scale
+    )
+    sampled = time.perf_counter()
+    figures = policy_update(
+        model,
+        optimizer,
+        rollouts,
+        advantages.view_as(rewards),
+        arm,
+        step=step,
+        generator=torch_rng(seed, Purpose.MINIBATCHES, step),
+        precision=recipe.precision,
+    )
+    return {
+        "step": step,
+        **rollout_metrics(rollouts, rewards, arm.gamma),
+        **figures,
+        "seconds_sampling": sampled - began,
+        "seconds_training": time.perf_counter() - sampled,
+    }

@@ -1,0 +1,143 @@
+"""One policy update from a batch of rollouts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fgrpo.lab.packing import Responses, distinct_responses, response_logprobs, split
+from fgrpo.lab.sampling import Rollouts, autocast
+from fgrpo.objective import cispo_loss, dapo_loss
+
+if TYPE_CHECKING:
+    from fgrpo.lab.model import Decoder
+    from fgrpo.lab.settings import OptimizerSettings, TrainSettings
+    from fgrpo.objective import PolicyLoss
+
+
+def make_optimizer(model: Decoder, settings: OptimizerSettings) -> torch.optim.AdamW:
+    """AdamW with the settings' rate and decay."""
+    return torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+
+
+def apply_gradient(
+    model: Decoder, optimizer: torch.optim.Optimizer, settings: OptimizerSettings, update: int
+) -> float:
+    """Clip the gradient, take update number ``update`` (from 0), return the norm before clipping."""
+    warm = min(1.0, (update + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
+    for group in optimizer.param_groups:
+        group["lr"] = settings.learning_rate * warm
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+    optimizer.step()
+    return float(norm)
+
+
+def policy_update(
+    model: Decoder,
+    optimizer: torch.optim.Optimizer,
+    rollouts: Rollouts,
+    advantages: Tensor,
+    settings: TrainSettings,
+    *,
+    step: int,
+    generator: torch.Generator,
+    precision: str = "fp32",
+) -> dict[str, float]:
+    """Update the policy from one batch: ``epochs × minibatches`` gradient steps.
+
+    Parameters
+    ----------
+    model, optimizer
+        Changed in place.
+    rollouts
+        Of G groups of N.
+    advantages
+        (G, N).
+    settings
+        Method, bounds, aggregation, mini- and micro-batches.
+    step
+        Number of this batch, from 0; the warm-up counts gradient steps.
+    generator
+        CPU generator that deals groups to minibatches.
+    precision
+        ``"fp32"`` or ``"bf16"``.
+
+    Returns
+    -------
+    dict
+        ``loss``, ``grad_norm``, ``clip_fraction_low``, ``clip_fraction_high``: means over the
+        gradient steps (clip fractions over the tokens of groups that carry a gradient).
+    """
+    groups = len(rollouts.prompts)
+    updates_before = step * settings.epochs * settings.minibatches
+    totals: dict[str, list[float]] = {}
+    for epoch in range(settings.epochs):
+        order = torch.randperm(groups, generator=generator) if settings.minibatches > 1 else None
+        parts = [slice(None)] if order is None else list(order.chunk(settings.minibatches))
+        for i, part in enumerate(parts):
+            update = updates_before + epoch * settings.minibatches + i
+            chosen = Rollouts(*(field[part] for field in rollouts))
+            figures = _accumulate(model, chosen, advantages[part], settings, precision)
+            figures["grad_norm"] = apply_gradient(model, optimizer, settings, update)
+            for name, value in figures.items():
+                totals.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in totals.items()}
+
+
+def _accumulate(
+    model: Decoder,
+    rollouts: Rollouts,
+    advantages: Tensor,
+    settings: TrainSettings,
+    precision: str,
+) -> dict[str, float]:
+    """Set the gradient of one minibatch's loss, micro-batch by micro-batch."""
+    for parameter in model.parameters():
+        # Zeros, not None: a minibatch without active groups still moves AdamW's averages.
+        parameter.grad = torch.zeros_like(parameter)
+    responses = distinct_responses(rollouts, advantages)
+    if len(responses.tokens) == 0:
+        return {"loss": 0.0, "clip_fraction_low": 0.0, "clip_fraction_high": 0.0}
+    # Groups without advantage are skipped, but their tokens count in the mean.
+    if settings.aggregate == "token_mean":
+        normalizer = float(rollouts.lengths.sum())
+    else:
+        normalizer = float(rollouts.lengths.numel())
+    total_weight = float(responses.mask.sum())
+    device = rollouts.prompts.device
+    sums = torch.zeros(3, device=device)
+    for part in split(responses, rollouts.prompts.shape[1], settings.micro_batch_tokens):
+        with autocast(device, precision):
+            logprobs = response_logprobs(model, rollouts.prompts, part, settings.temperature)
+        result = _loss(logprobs, part, settings, normalizer)
+        result.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        share = float(part.mask.sum()) / total_weight
+        sums += torch.stack(
+            [
+                result.loss.detach(),
+                result.clip_fraction_low * share,
+                result.clip_fraction_high * share,
+            ]
+        )
+    loss, low, high = sums.tolist()
+    return {"loss": loss, "clip_fraction_low": low, "clip_fraction_high": high}
+
+
+def _loss(
+    logprobs: Tensor, responses: Responses, settings: TrainSettings, normalizer: float
+) -> PolicyLoss:
+    low, high = settings.clip_bounds
+    arguments: tuple[Tensor, ...] = (
+        logprobs,
+        responses.old_logprobs,
+        responses.advantage,
+        responses.mask,
+    )
+    options: dict[str, Any] = {"aggregate": settings.aggregate, "normalizer": normalizer}
+    if settings.method == "cispo":
+        return cispo_loss(*arguments, clip_low=low, clip_high=high, **options)
+    return dapo_loss(*arguments, clip_low=low, clip_high=high, **options)
