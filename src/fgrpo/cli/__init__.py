@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from fgrpo import __version__
@@ -41,19 +40,15 @@ def main() -> None:
         return
     debug = "--debug" in arguments
     try:
-        code = app([a for a in arguments if a != "--debug"], standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+        app([argument for argument in arguments if argument != "--debug"])
+    except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        code = 130
+        sys.exit(130)
     except Exception as error:
         if debug:
             raise
         print(f"fgrpo: {_one_line(error)}", file=sys.stderr)
-        code = 2 if isinstance(error, UsageError) else 1
-    sys.exit(code)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
 def _one_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from fgrpo.errors import UsageError
 
 def run(
     recipe: Annotated[
-        str, typer.Argument(help="Name of a shipped recipe, or a YAML file.")
+        str, typer.Argument(metavar="[RECIPE]", help="Name of a shipped recipe, or a YAML file.")
     ] = "maze-small",
     show_list: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
     changes: Annotated[
@@ -65,13 +66,12 @@ def run(
 
 
 def _check_device(device: str) -> None:
-    try:
-        import torch
-    except ImportError:
-        raise UsageError(
-            "fgrpo run needs PyTorch: install it with  pip install 'fgrpo[lab]'"
-        ) from None
     if device not in ("cpu", "cuda"):
         raise UsageError(f"--device {device!r}: must be cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: PyTorch finds no CUDA device here; use cpu")
+    if find_spec("torch") is None or find_spec("safetensors") is None:
+        raise UsageError("fgrpo run needs PyTorch: install it with  pip install 'fgrpo[lab]'")
+    if device == "cuda":
+        import torch  # seconds to load, so not on the CPU, where only the workers need it
+
+        if not torch.cuda.is_available():
+            raise UsageError("--device cuda: PyTorch finds no CUDA device here; use cpu")

@@ -73,9 +73,7 @@ def evaluate(
                     max_tokens=recipe.maze.max_response_tokens,
                     eos=Token.EOS,
                     pad=Token.PAD,
-                    generator=torch_rng(
-                        recipe.evaluation.seed, Purpose.EVALUATION, *stream, first
-                    ),
+                    generator=torch_rng(recipe.evaluation.seed, Purpose.EVALUATION, *stream, first),
                     precision=recipe.precision,
                 )
                 correct = (task.rewards(walls, rollouts.tokens) > 0).cpu().numpy()

@@ -15,24 +15,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from fgrpo.errors import UsageError
 from fgrpo.lab.files import locked, write_text
+from fgrpo.lab.folders import ENVIRONMENT_FILE, RECIPE_FILE, arm_folder, base_folder
 from fgrpo.lab.jobs import Job, Progress, run_jobs
 from fgrpo.lab.provenance import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from fgrpo.lab.settings import ArmSettings, Recipe
 
 SFT_THREADS = 2  # fixed: the number of threads changes how sums are rounded
-RECIPE_FILE = "recipe.yaml"
-ENVIRONMENT_FILE = "environment.json"
 
 
 def run_experiment(
@@ -146,14 +145,9 @@ def rl_jobs(recipe: Recipe, folder: Path, base: Path, device: str) -> list[Job]:
         "base evaluation",
         recipe.evaluation.problems,
         _evaluate_base,
-        (recipe, base, folder / "base", device),
+        (recipe, base, base_folder(folder), device),
     )
     return [*arms, evaluation]
-
-
-def arm_folder(folder: Path, arm: str, seed: int) -> Path:
-    """Where an arm trained with one seed lies."""
-    return folder / "arms" / arm / f"seed-{seed}"
 
 
 def _sft(recipe: Recipe, base: Path, device: str, progress: Callable[[int, str], None]) -> None:

@@ -1,4 +1,4 @@
-"""Writing files so that a kill or a full disk leaves the old content or the new, never a mixture."""
+"""Writing files so that a kill or a full disk leaves the old content or the new, no mixture."""
 
 from __future__ import annotations
 

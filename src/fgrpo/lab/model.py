@@ -10,13 +10,14 @@ Three ways through the same layers:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
-from fgrpo.lab.settings import ModelSettings
+if TYPE_CHECKING:
+    from fgrpo.lab.settings import ModelSettings
 
 RMS_NORM_EPS = 1e-6
 ROPE_THETA = 1e6
@@ -66,14 +67,14 @@ class Attention(nn.Module):
 
     def queries(self, x: Tensor, rotation: Tensor) -> Tensor:
         """(B, S, hidden) → (B, heads, S, head size)."""
-        q = self.q_proj(x).unflatten(-1, (self.heads, self.head_size)).transpose(1, 2)
+        q = self.q_proj(x).view(*x.shape[:2], self.heads, self.head_size).transpose(1, 2)
         return rotate(q, rotation)
 
     def keys_values(self, x: Tensor, rotation: Tensor) -> KeysValues:
         """(B, S, hidden) → keys and values (B, KV heads, S, head size)."""
-        shape = (self.kv_heads, self.head_size)
-        k = self.k_proj(x).unflatten(-1, shape).transpose(1, 2)
-        v = self.v_proj(x).unflatten(-1, shape).transpose(1, 2)
+        shape = (*x.shape[:2], self.kv_heads, self.head_size)
+        k = self.k_proj(x).view(shape).transpose(1, 2)
+        v = self.v_proj(x).view(shape).transpose(1, 2)
         return KeysValues(rotate(k, rotation), v)
 
     def attend(self, q: Tensor, kv: KeysValues, mask: Tensor | None) -> Tensor:
@@ -81,10 +82,11 @@ class Attention(nn.Module):
         repeats = self.heads // self.kv_heads
         k = kv.keys.repeat_interleave(repeats, 1)
         v = kv.values.repeat_interleave(repeats, 1)
-        out = F.scaled_dot_product_attention(
+        out = functional.scaled_dot_product_attention(
             q, k, v, attn_mask=None if mask is None else mask[:, None], is_causal=mask is None
         )
-        return self.o_proj(out.transpose(1, 2).flatten(2))
+        projected: Tensor = self.o_proj(out.transpose(1, 2).flatten(2))
+        return projected
 
     def attend_prompt_and_own(
         self, q: Tensor, prompt: KeysValues, own: KeysValues, rows: Rows
@@ -105,14 +107,15 @@ class Attention(nn.Module):
         prompt_lse = scores.logsumexp(-1)
 
         def unpad(x: Tensor) -> Tensor:
-            x = x.unflatten(2, (rows.width, repeats)).transpose(1, 2)
-            return x.flatten(0, 1)[rows.slot]
+            split = x.reshape(rows.groups, kv, rows.width, repeats, *x.shape[3:])
+            return split.transpose(1, 2).flatten(0, 1)[rows.slot]
 
         scores = (q @ own.keys.transpose(-1, -2)).float()
         own_out = scores.softmax(-1).to(q.dtype) @ own.values
         share = torch.sigmoid(unpad(prompt_lse) - scores.logsumexp(-1)).to(q.dtype)[..., None]
         out = share * unpad(prompt_out) + (1 - share) * own_out
-        return self.o_proj(out.reshape(n, 1, -1))
+        projected: Tensor = self.o_proj(out.reshape(n, 1, -1))
+        return projected
 
 
 class Mlp(nn.Module):
@@ -125,7 +128,8 @@ class Mlp(nn.Module):
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        """(…, hidden) → (…, hidden)."""
+        out: Tensor = self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
         return out
 
 
@@ -230,7 +234,7 @@ class Decoder(nn.Module):
         return self._logits(x)
 
     def prefill(self, prompts: Tensor) -> tuple[Tensor, list[KeysValues]]:
-        """Process prompts (G, P): logits (G, vocabulary) of the first response token, and caches."""
+        """Process prompts (G, P): logits (G, vocabulary) for the first response token, caches."""
         x = self.model.embed_tokens(prompts)
         rotation = self._rotation(torch.arange(prompts.shape[1], device=x.device), x.dtype)
         caches = []
@@ -285,7 +289,7 @@ class Decoder(nn.Module):
         return self._logits(x[:, 0]), caches
 
     def _logits(self, x: Tensor) -> Tensor:
-        return F.linear(self.model.norm(x), self.model.embed_tokens.weight)
+        return functional.linear(self.model.norm(x), self.model.embed_tokens.weight)
 
     def _rotation(self, positions: Tensor, dtype: torch.dtype) -> Tensor:
         """Cosines and sines, (…, S, head size): first half cosine, second half sine."""

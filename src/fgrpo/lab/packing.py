@@ -161,10 +161,14 @@ def pack(prompts: Tensor, responses: Responses) -> Packed:
 def response_logprobs(
     model: Decoder, prompts: Tensor, responses: Responses, temperature: float
 ) -> Tensor:
-    """Log-probabilities (U, T) of the responses' tokens; what stands after the end means nothing."""
+    """Return the log-probabilities (U, T) of the responses' tokens; past an end, anything."""
     packed = pack(prompts, responses)
     first = prompts.shape[1] - 1
     logits = model(packed.tokens, packed.positions, packed.mask, logits_from=first)
     log_p = (logits.float() / temperature).log_softmax(-1)
-    sequence, place = packed.source // packed.tokens.shape[1], packed.source % packed.tokens.shape[1]
-    return log_p[sequence, (place - first).clamp(min=0), responses.tokens]
+    sequence, place = (
+        packed.source // packed.tokens.shape[1],
+        packed.source % packed.tokens.shape[1],
+    )
+    chosen: Tensor = log_p[sequence, (place - first).clamp(min=0), responses.tokens]
+    return chosen

@@ -134,7 +134,7 @@ def sample(
     truncated[active] = True
 
     def grouped(x: Tensor) -> Tensor:
-        return x.unflatten(0, (groups, group_size))
+        return x.view(groups, group_size, *x.shape[1:])
 
     return Rollouts(
         prompts,

@@ -205,7 +205,7 @@ class Recipe(Settings):
         return next((arm for arm in self.arms if arm.gamma == 0), None)
 
     def evaluation_steps(self, arm: ArmSettings) -> list[int]:
-        """Steps after which an arm is evaluated: every so many, and its last."""
+        """Return the steps after which an arm is evaluated: every so many, and its last."""
         every = self.evaluation.every
         return [*(range(every, arm.steps, every) if every else ()), arm.steps]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from fgrpo.lab.metrics import MetricsLog
 from fgrpo.lab.model import Decoder
@@ -20,6 +19,8 @@ from fgrpo.maze import VOCAB_SIZE, Token
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import torch
 
     from fgrpo.lab.settings import Recipe
 
@@ -62,7 +63,7 @@ def train_base(
             first = recipe.maze.prompt_tokens - 1
             with autocast(device, recipe.precision):
                 logits = model(tokens, logits_from=first)
-            loss = F.cross_entropy(
+            loss = functional.cross_entropy(
                 logits.float().flatten(0, 1), targets[:, first:].flatten(), ignore_index=IGNORED
             )
             optimizer.zero_grad()
@@ -71,7 +72,7 @@ def train_base(
             log.write(
                 {
                     "step": step,
-                    "loss": float(loss),
+                    "loss": loss.item(),
                     "grad_norm": norm,
                     "seconds": time.perf_counter() - began,
                 }
@@ -79,7 +80,7 @@ def train_base(
             done = step + 1
             if done % recipe.checkpoint_every == 0 and done < settings.steps:
                 save_state(state, model, optimizer, done, label)
-            progress(done, f"loss {float(loss):.3f}")
+            progress(done, f"loss {loss.item():.3f}")
     length = recipe.maze.prompt_tokens + recipe.maze.max_response_tokens
     save_model(folder, model, max_positions=length, bos=Token.BOS, eos=Token.EOS)
     state.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor
 from fgrpo import maze
 from fgrpo.errors import UsageError
 from fgrpo.lab.seeds import Purpose, numpy_rng
-from fgrpo.lab.settings import MazeSettings
+
+if TYPE_CHECKING:
+    from fgrpo.lab.settings import MazeSettings
 
 Walls = NDArray[np.bool_]
 IGNORED = -100  # a target that carries no loss

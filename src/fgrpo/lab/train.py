@@ -6,10 +6,9 @@ import time
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-import torch
-
 from fgrpo.advantage import focal_advantages
 from fgrpo.lab.evaluate import evaluate
+from fgrpo.lab.folders import METRICS_FILE, records_path
 from fgrpo.lab.metrics import MetricsLog, rollout_metrics
 from fgrpo.lab.sampling import Rollouts, sample
 from fgrpo.lab.seeds import Purpose, numpy_rng, torch_rng
@@ -22,15 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import torch
+
     from fgrpo.lab.model import Decoder
     from fgrpo.lab.settings import ArmSettings, Recipe
 
 STATE = "state.safetensors"
-
-
-def records_path(folder: Path, step: int) -> Path:
-    """Where the records of an evaluation after ``step`` steps lie."""
-    return folder / "records" / f"step-{step:06d}.jsonl"
 
 
 def evaluate_base(
@@ -94,7 +90,7 @@ def train_arm(
             device=device,
         )
 
-    with MetricsLog(folder / "metrics.jsonl", keep_below=start) as log:
+    with MetricsLog(folder / METRICS_FILE, keep_below=start) as log:
         if start in evaluations:
             evaluated(start)
         for step in range(start, arm.steps):
@@ -123,9 +119,7 @@ def _train_step(
     """Sample a batch, score it, update the policy; return the step's figures."""
     began = time.perf_counter()
     # The same mazes and sampling noise in every arm of a seed: arms differ in their update alone.
-    walls = task.training_mazes(
-        numpy_rng(seed, Purpose.TRAINING_MAZES, step), arm.prompts_per_step
-    )
+    walls = task.training_mazes(numpy_rng(seed, Purpose.TRAINING_MAZES, step), arm.prompts_per_step)
     rollouts: Rollouts = sample(
         model,
         task.prompts(walls).to(device),

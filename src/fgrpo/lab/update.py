@@ -27,7 +27,7 @@ def make_optimizer(model: Decoder, settings: OptimizerSettings) -> torch.optim.A
 def apply_gradient(
     model: Decoder, optimizer: torch.optim.Optimizer, settings: OptimizerSettings, update: int
 ) -> float:
-    """Clip the gradient, take update number ``update`` (from 0), return the norm before clipping."""
+    """Clip the gradient, take update number ``update`` (from 0), return the unclipped norm."""
     warm = min(1.0, (update + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
     for group in optimizer.param_groups:
         group["lr"] = settings.learning_rate * warm
@@ -76,8 +76,10 @@ def policy_update(
     updates_before = step * settings.epochs * settings.minibatches
     totals: dict[str, list[float]] = {}
     for epoch in range(settings.epochs):
-        order = torch.randperm(groups, generator=generator) if settings.minibatches > 1 else None
-        parts = [slice(None)] if order is None else list(order.chunk(settings.minibatches))
+        order = torch.arange(groups)
+        if settings.minibatches > 1:
+            order = torch.randperm(groups, generator=generator)
+        parts = order.to(advantages.device).tensor_split(settings.minibatches)
         for i, part in enumerate(parts):
             update = updates_before + epoch * settings.minibatches + i
             chosen = Rollouts(*(field[part] for field in rollouts))

@@ -1,21 +1,23 @@
-"""Weights on disk: a folder any Qwen2 loader opens, and the one-file state training resumes from."""
+"""Weights on disk: a folder any Qwen2 loader opens, and the one file training resumes from."""
 
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from fgrpo.errors import RunError
 from fgrpo.lab.files import replace_file, write_text
 from fgrpo.lab.model import RMS_NORM_EPS, ROPE_THETA, Decoder
 from fgrpo.lab.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+    from torch import Tensor
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -87,7 +89,8 @@ def save_state(
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = value
-    _save_tensors(path, tensors, {"step": str(step), "label": label})
+    # One entry of metadata: the format writes several in no fixed order.
+    _save_tensors(path, tensors, {"training": json.dumps({"step": step, "label": label})})
 
 
 def load_state(
@@ -104,12 +107,14 @@ def load_state(
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
+            training = json.loads((file.metadata() or {})["training"])
         tensors = load_file(path)
-        if metadata.get("label") != label:
-            raise ValueError(f"it belongs to {metadata.get('label')!r}, not {label!r}")
-        step = int(metadata["step"])
-        weights = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
+        if training["label"] != label:
+            raise ValueError(f"it belongs to {training['label']!r}, not {label!r}")
+        step = int(training["step"])
+        weights = {
+            n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")
+        }
         model.load_state_dict(weights)
         for name, parameter in model.named_parameters():
             optimizer.state[parameter] = {

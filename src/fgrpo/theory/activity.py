@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgrpo.theory._validate import broadcast, fractions, integers, refuse
+from fgrpo._validate import broadcast, fractions, integers, refuse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgrpo.theory._validate import place, refuse
+from fgrpo._validate import place, refuse
 from fgrpo.theory.activity import split
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from fgrpo.theory._validate import broadcast, integers, masks, place, policies, reals, refuse
+from fgrpo._validate import broadcast, integers, masks, place, policies, reals, refuse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fgrpo.theory._validate import broadcast, integers, masks, place, policies
+from fgrpo._validate import broadcast, integers, masks, place, policies
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

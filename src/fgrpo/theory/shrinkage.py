@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgrpo.theory._validate import reals, refuse
+from fgrpo._validate import reals, refuse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -1,0 +1,87 @@
+"""The report of a finished run: a page with figures, tables and a verdict for each arm.
+
+Needs no PyTorch, except to draw the mazes that were lost.
+
+- ``data.py``: the run folder, read and checked
+- ``statistics.py``: pass@k with intervals, comparisons, problems lost and gained
+- ``verdict.py``: which differences may be called so, and the sentences
+- ``style.py``, ``figures.py``, ``training_figures.py``, ``mazes.py``: the pictures
+- ``tables.py``: CSV files and ``summary.json``
+- ``settings_table.py``, ``page.py``, ``template.html``: the page
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fgrpo.errors import RunError
+from fgrpo.lab.files import replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["write_report"]
+
+
+def write_report(folder: Path) -> list[str]:
+    """Write the report of a finished run into its folder.
+
+    Writes ``report.html`` (self-contained), ``summary.json``, ``tables/*.csv`` and
+    ``figures/*.svg`` and ``.png``, each complete or not at all. The same folder gives the same
+    bytes again.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+
+    Returns
+    -------
+    list of str
+        The verdict, one line for each arm.
+
+    Raises
+    ------
+    RunError
+        If a piece of the run is missing or incomplete, or a file cannot be written; names it.
+    """
+    # Imported here: matplotlib takes its time, and importing this package should not.
+    from fgrpo.report.data import load_run
+    from fgrpo.report.figures import result_figures
+    from fgrpo.report.mazes import lost_mazes
+    from fgrpo.report.page import render_page
+    from fgrpo.report.statistics import compute
+    from fgrpo.report.style import palette
+    from fgrpo.report.tables import csv_tables, summary
+    from fgrpo.report.training_figures import training_figures
+    from fgrpo.report.verdict import verdicts
+
+    data = load_run(folder)
+    numbers = compute(data)
+    said = verdicts(data, numbers)
+    styles = palette(data)
+    figures = [*result_figures(data, numbers, styles), *training_figures(data, styles)]
+    lost = lost_mazes(data)
+    files = {f"tables/{name}": text.encode() for name, text in csv_tables(data, numbers).items()}
+    for figure in (*figures, *lost.figures):
+        files[f"figures/{figure.name}.svg"] = figure.svg
+        files[f"figures/{figure.name}.png"] = figure.png
+    files["summary.json"] = summary(data, numbers, said).encode()
+    files["report.html"] = render_page(data, numbers, said, styles, figures, lost).encode()
+    for name, content in files.items():
+        _write(folder / name, content)
+    for stale in (folder / "figures").glob("lost_maze_*"):  # of an earlier report
+        if f"figures/{stale.name}" not in files:
+            stale.unlink()
+    return [verdict.line for verdict in said]
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, then rename it."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        temporary.write_bytes(content)
+        replace_file(temporary, path)
+    except OSError as error:
+        raise RunError(f"{path}: could not be written ({error.strerror})") from error

@@ -1,0 +1,120 @@
+"""The page: what the template is filled with."""
+
+from __future__ import annotations
+
+import base64
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, StrictUndefined
+
+from fgrpo.report.settings_table import environment_rows, setting_rows
+from fgrpo.report.statistics import BOOTSTRAP_SEED, DRAWS
+from fgrpo.report.verdict import HIGHER, LOWER, judge, p_value, percent, points
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fgrpo.compare import Comparison
+    from fgrpo.report.data import RunData
+    from fgrpo.report.mazes import LostMazes
+    from fgrpo.report.statistics import Contrast, Statistics
+    from fgrpo.report.style import DrawnFigure, SeriesStyle
+    from fgrpo.report.verdict import Verdict
+
+
+def render_page(
+    data: RunData,
+    numbers: Statistics,
+    said: Sequence[Verdict],
+    styles: Mapping[str, SeriesStyle],
+    figures: Sequence[DrawnFigure],
+    lost: LostMazes,
+) -> str:
+    """Fill the template; all pictures lie inside the page."""
+    template = resources.files("fgrpo.report").joinpath("template.html").read_text("utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": percent, "uri": _data_uri}
+    return environment.from_string(template).render(
+        recipe=data.recipe,
+        description=[part for part in data.recipe.description.split("\n\n") if part.strip()],
+        samples=data.samples,
+        problems=len(data.base.problems),
+        seeds=data.recipe.seeds,
+        has_reference=data.reference is not None,
+        verdicts=said,
+        colours={name: style.colour for name, style in styles.items()},
+        figures=figures,
+        lost=lost,
+        ks=numbers.ks,
+        base=numbers.curves[0],
+        pass_rows=_pass_rows(numbers),
+        contrast_groups=_contrast_groups(numbers.contrasts),
+        lost_gained=numbers.lost_gained,
+        settings=setting_rows(data),
+        environment=environment_rows(data),
+        draws=f"{DRAWS:,}",
+        bootstrap_seed=BOOTSTRAP_SEED,
+    )
+
+
+def _data_uri(figure: DrawnFigure) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(figure.svg).decode()
+
+
+def _pass_rows(numbers: Statistics) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": curve.name,
+            "label": curve.label,
+            "cells": [
+                {
+                    "mean": _number(mean),
+                    "interval": "" if low != low else f"{_number(low)}–{_number(high)}",
+                }
+                for mean, low, high in zip(curve.mean, curve.low, curve.high, strict=True)
+            ],
+        }
+        for curve in numbers.curves
+    ]
+
+
+def _number(share: float) -> str:
+    return percent(share).removesuffix("%")
+
+
+def _contrast_groups(contrasts: Sequence[Contrast]) -> list[dict[str, Any]]:
+    """Group the rows of the comparisons by what they compare with."""
+    groups: dict[str, dict[str, Any]] = {}
+    for one in contrasts:
+        group = groups.setdefault(one.a, {"against": one.a_label, "rows": []})
+        verdict = judge(one)
+        group["rows"].append(
+            {
+                "name": one.b,
+                "label": one.b_label,
+                "k": one.k,
+                "a": percent(one.problems.a),
+                "b": percent(one.problems.b),
+                "difference": points(100 * one.problems.estimate),
+                "noises": [_noise(one.problems), _noise(one.seeds)],
+                "verdict": verdict,
+                "marked": verdict in (HIGHER, LOWER),
+                "caveats": list(
+                    dict.fromkeys(c.caveat for c in (one.problems, one.seeds) if c and c.caveat)
+                ),
+            }
+        )
+    return list(groups.values())
+
+
+def _noise(one: Comparison | None) -> tuple[str, str]:
+    """Interval and p as text."""
+    if one is None:
+        return "one seed only", ""
+    low, high = one.interval
+    if low != low:
+        return "not known", ""
+    return f"{points(100 * low)} to {points(100 * high)}", p_value(one.p_value)

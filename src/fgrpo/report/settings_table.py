@@ -1,0 +1,148 @@
+"""How the run was made, as rows of name and value for the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fgrpo.lab.settings import ArmSettings
+    from fgrpo.report.data import RunData
+
+Rows = list[tuple[str, str]]
+
+_ARM_ROWS: tuple[tuple[str, Callable[[ArmSettings], str]], ...] = (
+    ("Method", lambda arm: arm.method.upper()),
+    ("Focal exponent γ", lambda arm: f"{arm.gamma:g}"),
+    ("Group size N", lambda arm: str(arm.group_size)),
+    ("Learning rate", lambda arm: f"{arm.learning_rate:g}"),
+    ("Training steps", lambda arm: str(arm.steps)),
+    ("Each step", lambda arm: _step(arm)),
+    ("Optimiser", lambda arm: _optimiser(arm)),
+    ("Objective", lambda arm: _objective(arm)),
+)
+_SCALES = {
+    "std": "the group's sample standard deviation",
+    "population_std": "the group's population standard deviation",
+    "none": "nothing",
+}
+
+
+def setting_rows(data: RunData) -> Rows:
+    """List the recipe's settings; those in which arms differ name each arm's value."""
+    recipe = data.recipe
+    model, sft = recipe.model, recipe.sft
+    return [
+        *((name, _by_arm(data, shown)) for name, shown in _ARM_ROWS),
+        ("Training seeds", ", ".join(map(str, recipe.seeds))),
+        (
+            "Task",
+            f"mazes of {recipe.maze.size} × {recipe.maze.size} squares, "
+            f"responses of at most {recipe.maze.max_response_tokens} tokens",
+        ),
+        (
+            "Held-out evaluation",
+            f"{recipe.evaluation.problems} mazes × {recipe.evaluation.samples} samples at "
+            f"temperature 1, seed {recipe.evaluation.seed}",
+        ),
+        (
+            "Model",
+            f"Qwen2-style decoder: {model.num_hidden_layers} layers, width {model.hidden_size}, "
+            f"{model.num_attention_heads} heads ({model.num_key_value_heads} for keys and "
+            f"values), feed-forward {model.intermediate_size}; {recipe.precision}",
+        ),
+        (
+            "Base model's training",
+            f"{sft.steps} supervised steps of {sft.batch_size} solved mazes, learning rate "
+            f"{sft.learning_rate:g}, seed {sft.seed}",
+        ),
+    ]
+
+
+def environment_rows(data: RunData) -> Rows:
+    """List versions, machine, command and time; several starts of a run show what differed."""
+    starts = data.environment
+    rows = [
+        ("Command", _unique(starts, lambda start: start.get("command"))),
+        ("Started", _unique(starts, lambda start: start.get("started"))),
+        ("fgrpo", _unique(starts, lambda start: start.get("fgrpo"))),
+        ("Commit", _unique(starts, lambda start: start.get("commit"))),
+        ("Python", _unique(starts, lambda start: start.get("python"))),
+        ("Packages", _unique(starts, _packages)),
+        ("System", _unique(starts, lambda start: start.get("platform"))),
+        ("Processor", _unique(starts, _processor)),
+        ("Device", _unique(starts, lambda start: start.get("device"))),
+    ]
+    return [*rows, ("Time", _time(data))]
+
+
+def _by_arm(data: RunData, shown: Callable[[ArmSettings], str]) -> str:
+    values = [shown(arm.settings) for arm in data.arms]
+    if len(set(values)) == 1:
+        return values[0]
+    return "; ".join(f"{value} ({arm.label})" for arm, value in zip(data.arms, values, strict=True))
+
+
+def _step(arm: ArmSettings) -> str:
+    updates = arm.epochs * arm.minibatches
+    return (
+        f"{arm.prompts_per_step} prompts × {arm.group_size} rollouts at temperature "
+        f"{arm.temperature:g}, {updates} update{'s' if updates > 1 else ''}"
+    )
+
+
+def _optimiser(arm: ArmSettings) -> str:
+    return (
+        f"AdamW, {arm.warmup_steps} warm-up steps, weight decay {arm.weight_decay:g}, "
+        f"gradient norm at most {arm.max_grad_norm:g}"
+    )
+
+
+def _objective(arm: ArmSettings) -> str:
+    low, high = arm.clip_bounds
+    return (
+        f"importance ratio within {max(0.0, 1 - low):g} to {1 + high:g}, "
+        f"{arm.aggregate.replace('_', ' ')}, advantages divided by {_SCALES[arm.scale]}"
+    )
+
+
+def _unique(starts: Sequence[Any], value: Callable[[Any], Any]) -> str:
+    found = dict.fromkeys(str(one) for one in map(value, starts) if one is not None)
+    return "; ".join(found) or "not recorded"
+
+
+def _packages(start: dict[str, Any]) -> str | None:
+    packages = start.get("packages")
+    if not isinstance(packages, dict):
+        return None
+    return ", ".join(f"{name} {version}" for name, version in packages.items())
+
+
+def _processor(start: dict[str, Any]) -> str | None:
+    parts = [str(start["processor"])] if start.get("processor") else []
+    if start.get("cores"):
+        parts.append(f"{start['cores']} cores")
+    return ", ".join(parts) or None
+
+
+def _time(data: RunData) -> str:
+    """Sum the time of all training steps."""
+    lines = [line for arm in data.arms for run in arm.runs for line in run.metrics]
+    sampling = sum(line["seconds_sampling"] for line in lines)
+    training = sum(line["seconds_training"] for line in lines)
+    runs = sum(len(arm.runs) for arm in data.arms)
+    return (
+        f"{_duration(sampling + training)} in the training steps of {runs} "
+        f"run{'s' if runs > 1 else ''}, added up (sampling {_duration(sampling)}, updates "
+        f"{_duration(training)}); evaluations and the base model's training come on top, and "
+        "runs may have gone side by side"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

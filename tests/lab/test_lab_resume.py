@@ -1,0 +1,126 @@
+"""Real kills: a run killed at any moment and started again ends as if it had never stopped."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+RECIPE = {
+    "name": "tiny",
+    "maze": {"size": 5, "max_response_tokens": 10},
+    "model": {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "intermediate_size": 32,
+    },
+    "sft": {"steps": 30, "batch_size": 16, "learning_rate": 1e-2},
+    "train": {"steps": 12, "prompts_per_step": 4, "group_size": 8, "learning_rate": 1e-3},
+    "arms": [
+        {"name": "grpo"},
+        {"name": "f-dapo", "gamma": 1, "method": "dapo", "minibatches": 2, "epochs": 2},
+    ],
+    "seeds": [0, 1],
+    "evaluation": {"problems": 2, "samples": 32, "every": 5},
+    "checkpoint_every": 4,
+}
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    recipe = folder / "tiny.yaml"
+    recipe.write_text(yaml.safe_dump(RECIPE))
+    out = ["--out", str(folder / "runs" / "tiny")]
+    return [sys.executable, "-m", "fgrpo", "run", str(recipe), *out, *more]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Hash what must be equal bit for bit: weights, records; not the seconds in the metrics."""
+    kept = [*folder.rglob("*.safetensors"), *folder.rglob("records/*.jsonl")]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in kept
+    }
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("whole")
+    subprocess.run(command(folder), check=True, capture_output=True)
+    return contents(folder / "runs")
+
+
+@pytest.mark.xdist_group("resume")
+def test_everything_asked_for_is_there(uninterrupted: dict[str, str]) -> None:
+    arms = [f"tiny/arms/{arm}/seed-{seed}" for arm in ("grpo", "f-dapo") for seed in (0, 1)]
+    expected = {f"{arm}/records/step-{step:06d}.jsonl" for arm in arms for step in (5, 10, 12)}
+    expected |= {f"{arm}/model/model.safetensors" for arm in arms}
+    expected |= {f"{arm}/state.safetensors" for arm in arms}
+    expected.add("tiny/base/records/step-000000.jsonl")
+    found = set(uninterrupted)
+    base_models = {name for name in found if name.startswith("base-models/")}
+    assert found - base_models == expected
+    assert len(base_models) == 1
+
+
+@pytest.mark.xdist_group("resume")
+@pytest.mark.parametrize("attempt", range(2))
+def test_killed_at_random_moments(
+    attempt: int, uninterrupted: dict[str, str], tmp_path: Path
+) -> None:
+    rng = random.Random(attempt)
+    kills = 0  # later tries wait longer, so that a slow machine gets through too
+    log = tmp_path / "stderr.txt"
+    for tries in range(40):
+        with log.open("w") as stderr:
+            process = subprocess.Popen(
+                command(tmp_path, "--workers", str(1 + attempt)),
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        try:
+            process.wait(timeout=rng.uniform(2.0, 5.0 + tries))
+        except subprocess.TimeoutExpired:
+            # The parent alone on even kills: its workers must end by themselves.
+            kill = os.kill if kills % 2 == 0 else os.killpg
+            kill(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+            continue
+        assert process.returncode == 0, log.read_text()
+        break
+    assert kills >= 2, "the run ended before it could be killed: the test shows nothing"
+    assert contents(tmp_path / "runs") == uninterrupted
+
+
+@pytest.mark.xdist_group("resume")
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(tmp_path, "--set", "train.steps=100000", "--workers", "2"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    metrics = tmp_path / "runs" / "tiny" / "arms" / "grpo" / "seed-0" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not (metrics.exists() and metrics.stat().st_size):
+        assert time.monotonic() < deadline, "the first arm never started"
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        assert time.monotonic() < deadline, "a worker still runs 20 s after its parent's death"
+        time.sleep(0.1)

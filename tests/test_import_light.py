@@ -1,0 +1,55 @@
+"""Importing the package, or asking it for help, costs next to nothing."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "scipy.stats", "matplotlib", "pydantic", "rich", "transformers")
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_import_loads_nothing_heavy() -> None:
+    code = f"import sys, fgrpo; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert python(code).strip() == "[]"
+
+
+def test_import_takes_little_more_than_numpy() -> None:
+    code = (
+        "import time; import numpy; began = time.perf_counter(); import fgrpo; "
+        "print(time.perf_counter() - began)"
+    )
+    # The best of several: a busy machine can slow one, not make one fast.
+    assert min(float(python(code)) for _ in range(5)) < 0.3
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["run", "--list"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys, contextlib, io\n"
+        "from fgrpo.cli import main\n"
+        f"sys.argv = ['fgrpo', *{arguments!r}]\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "    main()\n"
+        "print([n for n in ('torch', 'scipy', 'matplotlib') if n in sys.modules])"
+    )
+    assert python(code).strip() == "[]"
+
+
+def test_lab_without_torch_says_what_to_install() -> None:
+    code = (
+        "import sys, importlib.util as util\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
+        "from fgrpo.cli import main\n"
+        "sys.argv = ['fgrpo', 'run']\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("pip install 'fgrpo[lab]'")
+    assert "Traceback" not in done.stderr
