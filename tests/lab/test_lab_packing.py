@@ -54,7 +54,7 @@ def test_split_keeps_groups_whole_and_within_the_limit(most, make_model, make_ba
     responses = distinct_responses(rollouts, advantages)
     parts = split(responses, 6, most)
     places = [part.group.unique().tolist() for part in parts]
-    assert sorted(sum(places, [])) == [0, 2, 3]
+    assert sorted(g for groups in places for g in groups) == [0, 2, 3]
     for part, groups in zip(parts, places, strict=True):
         assert part.group.tolist() == sorted(part.group.tolist())
         for g in groups:

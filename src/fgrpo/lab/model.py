@@ -238,11 +238,15 @@ class Decoder(nn.Module):
         x = self.model.embed_tokens(prompts)
         rotation = self._rotation(torch.arange(prompts.shape[1], device=x.device), x.dtype)
         caches = []
-        for layer in self.layers:
+        mask = None
+        for i, layer in enumerate(self.layers):
             attention, h = layer.self_attn, layer.input_layernorm(x)
             kv = attention.keys_values(h, rotation)
             caches.append(kv)
-            x = layer.finish(x, attention.attend(attention.queries(h, rotation), kv, None))
+            if i == len(self.layers) - 1:  # only the last token goes on, and it sees all
+                x, h, rotation = (part[..., -1:, :] for part in (x, h, rotation))
+                mask = torch.ones(1, 1, prompts.shape[1], dtype=torch.bool, device=x.device)
+            x = layer.finish(x, attention.attend(attention.queries(h, rotation), kv, mask))
         return self._logits(x[:, -1]), caches
 
     def decode(

@@ -96,7 +96,7 @@ def _step(target: Any, part: str, override: str) -> Any:
 
 
 def _index(target: list[Any], part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(target):
+    if not part.isdecimal() or int(part) >= len(target):
         raise UsageError(
             f"--set {override!r}: {part!r} must be a number from 0 to {len(target) - 1}"
         )

@@ -105,7 +105,7 @@ class TrainSettings(OptimizerSettings):
     scale: Literal["std", "population_std", "none"] = "std"
     aggregate: Literal["token_mean", "sequence_mean"] = "token_mean"
     clip_low: Annotated[
-        NonNegativeFloat | None, Field(description="Offset below 1; empty: the method's own.")
+        NonNegativeFloat | None, Field(le=1, description="Offset below 1; empty: the method's own.")
     ] = None
     clip_high: Annotated[
         NonNegativeFloat | None, Field(description="Offset above 1; empty: the method's own.")

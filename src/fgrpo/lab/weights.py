@@ -70,7 +70,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> Decoder:
         sizes = {name: config[name] for name in ModelSettings.model_fields}
         model = Decoder(ModelSettings.model_validate(sizes), config["vocab_size"])
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise RunError(
             f"{folder}: not a model this program can open ({_first_line(error)}); "
             "delete the folder to make it again"
@@ -121,7 +121,7 @@ def load_state(
                 key: _like(tensors[f"optimizer.{key}.{name}"], parameter, key)
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise RunError(
             f"{path}: corrupt training state ({_first_line(error)}); "
             "delete this file to train this arm again from its start"

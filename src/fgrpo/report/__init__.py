@@ -12,6 +12,7 @@ Needs no PyTorch, except to draw the mazes that were lost.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fgrpo.errors import RunError
@@ -84,4 +85,6 @@ def _write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         replace_file(temporary, path)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise RunError(f"{path}: could not be written ({error.strerror})") from error

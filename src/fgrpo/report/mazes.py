@@ -103,10 +103,11 @@ def _number(name: str) -> int:
 
 def _drawn(data: RunData, place: int, walls: NDArray[np.bool_], number: int) -> DrawnFigure:
     moves, _ = maze.solve(walls[None])
-    counts = "; ".join(
+    counts = [f"Base: {data.base.c[place]}"]
+    counts += [
         f"{arm.label}: {', '.join(str(final.c[place]) for final in arm.finals)}"
         for arm in data.arms
-    )
+    ]
     name = data.base.problems[place]
 
     def paint(axes: Axes) -> None:
@@ -115,7 +116,7 @@ def _drawn(data: RunData, place: int, walls: NDArray[np.bool_], number: int) -> 
     return render(
         f"lost_maze_{number}",
         name,
-        f"Base: {data.base.c[place]}; {counts}.",
+        "\n".join(counts),
         f"{name} of {len(walls)} by {len(walls)} squares with the path from start to goal.",
         paint,
         size=(2.4, 2.4),

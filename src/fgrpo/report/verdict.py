@@ -81,7 +81,7 @@ def _verdict(data: RunData, numbers: Statistics, arm: ArmRuns) -> Verdict:
     if against == BASE:
         levels = ", ".join(percent(one.problems.a) for one in contrasts)
         other = f"the base model ({levels})"
-    notes = [f"Note: {caveat}." for caveat in _caveats(contrasts)]
+    notes = _caveats(contrasts)
     if len(arm.runs) == 1:
         notes.append("One training seed only: how far another would differ is not known.")
     phrases = tuple(phrase(one) for one in contrasts)
@@ -136,10 +136,10 @@ def _interval(comparison: Comparison, over: str) -> str:
 
 
 def _caveats(contrasts: list[Contrast]) -> list[str]:
-    """Say why an interval is missing or too good, each reason once."""
-    found: dict[str, None] = {}
+    """Say why an interval is missing or too good: each reason once, with where it applies."""
+    found: dict[str, list[str]] = {}
     for contrast in contrasts:
-        for one, over in ((contrast.problems, "over mazes"), (contrast.seeds, "over seeds")):
+        for one, over in ((contrast.problems, "mazes"), (contrast.seeds, "training seeds")):
             if one is not None and one.caveat:
-                found[f"{over}, {one.caveat}"] = None
-    return list(found)
+                found.setdefault(one.caveat, []).append(f"pass@{one.k} over {over}")
+    return [f"Note on {', '.join(places)}: {caveat}." for caveat, places in found.items()]

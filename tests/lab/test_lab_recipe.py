@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from fgrpo.errors import UsageError
+from fgrpo.lab.recipe import DEFAULT_RECIPE, load_recipe, shipped_recipes
+from fgrpo.lab.settings import Recipe
+
+PLAIN = {"name": "plain", "arms": [{"name": "grpo"}, {"name": "focal", "gamma": 0.5}]}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Load a recipe given as a mapping or as text."""
+
+    def load(content, *overrides):
+        path = tmp_path / "mine.yaml"
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        return load_recipe(str(path), list(overrides))
+
+    return load
+
+
+@pytest.fixture
+def refusal(load, tmp_path):
+    """Return the lines of a refusal, without the file they must all begin with."""
+
+    def refusal(content, *overrides):
+        with pytest.raises(UsageError) as error:
+            load(content, *overrides)
+        start = f"{tmp_path / 'mine.yaml'}: "
+        found = str(error.value).splitlines()
+        assert all(line.startswith(start) for line in found), found
+        return [line.removeprefix(start) for line in found]
+
+    return refusal
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_is_valid(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.description
+    assert recipe.reference_arm is not None
+    # The cap leaves room for the longest path, all cells but one, and for DONE and <eos>.
+    cells = ((recipe.maze.size - 1) // 2) ** 2
+    assert recipe.maze.max_response_tokens >= 2 * (cells - 1) + 2
+
+
+def test_the_default_recipe_is_shipped():
+    assert DEFAULT_RECIPE in shipped_recipes()
+
+
+def test_arms_inherit_what_train_says(load):
+    recipe = load({**PLAIN, "train": {"learning_rate": 0.25, "gamma": 2.0, "method": "dapo"}})
+    plain, focal = recipe.arms
+    assert (plain.learning_rate, plain.gamma, plain.method) == (0.25, 2.0, "dapo")
+    assert (focal.learning_rate, focal.gamma, focal.method) == (0.25, 0.5, "dapo")
+
+
+@pytest.mark.parametrize(
+    ("method", "bounds"), [("grpo", (0.2, 0.2)), ("dapo", (0.2, 0.28)), ("cispo", (1.0, 5.0))]
+)
+def test_clip_bounds_are_the_papers_unless_given(method, bounds, load):
+    assert load(PLAIN, f"train.method={method}").arms[0].clip_bounds == bounds
+    given = load(PLAIN, f"train.method={method}", "train.clip_low=0", "train.clip_high=0.5")
+    assert given.arms[0].clip_bounds == (0.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("every", "steps", "expected"),
+    [(0, 7, [7]), (3, 7, [3, 6, 7]), (3, 6, [3, 6]), (9, 7, [7]), (1, 2, [1, 2])],
+)
+def test_evaluation_steps(every, steps, expected, load):
+    recipe = load(PLAIN, f"evaluation.every={every}", f"train.steps={steps}")
+    assert recipe.evaluation_steps(recipe.arms[0]) == expected
+
+
+def test_the_reference_is_the_first_arm_without_weight(load):
+    focal, plain, other = ({"name": "f", "gamma": 1}, {"name": "p"}, {"name": "q"})
+    assert load({"name": "r", "arms": [focal, plain, other]}).reference_arm.name == "p"
+    assert load({"name": "r", "arms": [focal]}).reference_arm is None
+
+
+FIELDS_OF_MAZE = "fields here are size, max_response_tokens"
+REFUSED = {
+    "unknown field": (
+        {"bogus": 1},
+        "bogus: no such field; fields here are name, description, maze",
+    ),
+    "unknown in a section": ({"maze": {"sise": 9}}, f"maze.sise: no such field; {FIELDS_OF_MAZE}"),
+    "unknown in train": (
+        {"train": {"lr": 1}},
+        "train.lr: no such field; fields here are learning_",
+    ),
+    "unknown in an arm": ({"arms": [{"name": "a", "lr": 1}]}, "arms.0.lr: no such field; fields"),
+    "unknown choice": (
+        {"train": {"method": "ppo"}},
+        "train.method: Input should be 'grpo', 'dapo' or 'cispo' (got 'ppo')",
+    ),
+    "unknown scale": (
+        {"train": {"scale": "var"}},
+        "train.scale: Input should be 'std', 'population",
+    ),
+    "unknown precision": ({"precision": "fp8"}, "precision: Input should be 'fp32' or 'bf16' (got"),
+    "text for a number": ({"sft": {"steps": "many"}}, "sft.steps: Input should be a valid integer"),
+    "fraction": ({"sft": {"steps": 2.5}}, "sft.steps: Input should be a valid integer"),
+    "list for a number": ({"sft": {"steps": [1]}}, "sft.steps: Input should be a valid integer"),
+    "value for a section": ({"maze": 9}, "maze: Input should be a valid dictionary"),
+    "section for a list": ({"arms": {"a": 1}}, "arms: Input should be a valid list"),
+    "even size": ({"maze": {"size": 8}}, "maze.size: must be odd"),
+    "small size": ({"maze": {"size": 3}}, "maze.size: Input should be greater than or equal to 5"),
+    "large size": ({"maze": {"size": 67}}, "maze.size: Input should be less than or equal to 65"),
+    "negative gamma": (
+        {"train": {"gamma": -1}},
+        "train.gamma: Input should be greater than or equ",
+    ),
+    "endless gamma": ({"train": {"gamma": float("inf")}}, "train.gamma: Input should be a finite"),
+    "no learning": (
+        {"train": {"learning_rate": 0}},
+        "train.learning_rate: Input should be greater",
+    ),
+    "not a number": (
+        {"train": {"learning_rate": float("nan")}},
+        "train.learning_rate: Input should",
+    ),
+    "zero temperature": (
+        {"train": {"temperature": 0}},
+        "train.temperature: Input should be greater",
+    ),
+    "group of one": (
+        {"train": {"group_size": 1}},
+        "train.group_size: a group of 1 has no advantage",
+    ),
+    "group of none": (
+        {"train": {"group_size": 0}},
+        "train.group_size: Input should be greater than",
+    ),
+    "one group in an arm": (
+        {"arms": [{"name": "a", "group_size": 1}]},
+        "arms.0.group_size: a group of 1 has no advantage to learn from: use 2 or more, say 8",
+    ),
+    "more minibatches than groups": (
+        {"train": {"minibatches": 64, "prompts_per_step": 32}},
+        "train: minibatches 64 exceed prompts_per_step 32",
+    ),
+    "ratio below zero": (
+        {"train": {"clip_low": 1.5}},
+        "train.clip_low: Input should be less than or",
+    ),
+    "odd heads": (
+        {"model": {"hidden_size": 20}},
+        "model: hidden_size 20 must be a multiple of twice",
+    ),
+    "odd groups of heads": (
+        {"model": {"num_key_value_heads": 3}},
+        "model: num_attention_heads 4 must be a multiple of num_key_value_heads 3",
+    ),
+    "one sample": (
+        {"evaluation": {"samples": 1}},
+        "evaluation.samples: Input should be greater than",
+    ),
+    "one problem": (
+        {"evaluation": {"problems": 1}},
+        "evaluation.problems: Input should be greater",
+    ),
+    "path for a name": ({"name": "../up"}, "name: String should match pattern"),
+    "number for a name": ({"arms": [{"name": 1}]}, "arms.0.name: Input should be a valid string"),
+    "nameless arm": ({"arms": [{"gamma": 1}]}, "arms.0.name: Field required"),
+    "no arms": ({"arms": []}, "arms: List should have at least 1 item"),
+    "arm called base": ({"arms": [{"name": "base"}]}, "recipe: an arm may not be called 'base'"),
+    "no seeds": ({"seeds": []}, "seeds: List should have at least 1 item"),
+    "negative seed": ({"seeds": [0, -1]}, "seeds.1: Input should be greater than or equal to 0"),
+    "equal seeds": ({"seeds": [3, 4, 3]}, "recipe: seeds must differ; given twice: 3"),
+    "equal arms": (
+        {"arms": [{"name": "a"}, {"name": "b"}, {"name": "a", "gamma": 1}]},
+        "recipe: arm names must differ; given twice: a",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "expected"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_wrong_field_is_named_once_with_what_is_allowed(fields, expected, refusal):
+    (line,) = refusal({**PLAIN, **fields})
+    assert line.startswith(expected)
+
+
+def test_missing_fields_are_named(refusal):
+    assert refusal({"name": "r"}) == ["arms: Field required"]
+    assert refusal({"arms": [{"name": "a"}]}) == ["name: Field required"]
+
+
+def test_all_wrong_fields_are_named_at_once(refusal):
+    fields = {"train": {"steps": 0, "gama": 1}, "precision": "fp8", "maze": {"size": 4}}
+    named = [line.split(":")[0] for line in refusal({**PLAIN, **fields})]
+    assert sorted(named) == ["maze.size", "precision", "train.gama", "train.steps"]
+
+
+def test_a_file_that_is_no_recipe(refusal, tmp_path):
+    assert refusal("- 1\n") == ["a recipe is a mapping of fields, not list"]
+    assert refusal("") == ["a recipe is a mapping of fields, not NoneType"]
+    (line,) = refusal("a: [\n")
+    assert line.startswith("not valid YAML: ")
+    with pytest.raises(UsageError, match=f"^no recipe 'nothing': give one of .*{DEFAULT_RECIPE}"):
+        load_recipe("nothing")
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_recipe(str(tmp_path))
+    (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
+    with pytest.raises(UsageError, match=r"latin\.yaml: cannot be read"):
+        load_recipe(str(tmp_path / "latin.yaml"))
+
+
+@pytest.mark.parametrize("text", ["1e-4", "1E-4", "1.0e-4", "0.0001"])
+def test_a_rate_without_a_dot_is_a_number(text, load):
+    written = f"name: r\ntrain: {{learning_rate: {text}}}\narms: [{{name: a}}]\n"
+    assert load(written).arms[0].learning_rate == 1e-4
+    assert load(PLAIN, f"sft.learning_rate={text}").sft.learning_rate == 1e-4
+
+
+def test_overrides_reach_every_place(load):
+    recipe = load(
+        PLAIN,
+        "train.steps=7",
+        "arms.1.gamma=2",
+        "arms.1.steps=9",
+        "seeds=[4, 5]",
+        "maze.size=11",
+        "name=other",
+        "evaluation.samples=3",
+        "description=a=b",
+    )
+    assert [arm.steps for arm in recipe.arms] == [7, 9]
+    assert [arm.gamma for arm in recipe.arms] == [0.0, 2.0]
+    assert recipe.seeds == [4, 5]
+    assert (recipe.maze.size, recipe.name, recipe.evaluation.samples) == (11, "other", 3)
+    assert recipe.description == "a=b"
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("gamma", "--set 'gamma': write field=value, for example arms.0.gamma=0.5"),
+        ("=1", "--set '=1': write field=value"),
+        ("train.steps=[1", "--set 'train.steps=[1': '[1' is not a YAML value"),
+        ("arms.2.gamma=1", "--set 'arms.2.gamma=1': '2' must be a number from 0 to 1"),
+        ("arms.-1.gamma=1", "--set 'arms.-1.gamma=1': '-1' must be a number from 0 to 1"),
+        ("arms.focal.gamma=1", "--set 'arms.focal.gamma=1': 'focal' must be a number from 0 to 1"),
+        ("arms.².gamma=1", "--set 'arms.².gamma=1': '²' must be a number from 0 to 1"),
+        ("name.x=1", "--set 'name.x=1': name is a value and has no fields"),
+        ("name.x.y=1", "--set 'name.x.y=1': nothing lies below a value"),
+    ],
+)
+def test_an_override_that_leads_nowhere(override, expected, load):
+    with pytest.raises(UsageError, match=f"^{re.escape(expected)}"):
+        load(PLAIN, override)
+
+
+def test_an_override_of_a_wrong_field_or_value(refusal):
+    (line,) = refusal(PLAIN, "trian.steps=1")
+    assert line.startswith("trian: no such field; fields here are name, ")
+    (line,) = refusal(PLAIN, "train.method=ppo")
+    assert line == "train.method: Input should be 'grpo', 'dapo' or 'cispo' (got 'ppo')"
+
+
+MATTERS = [
+    "maze.size=11",
+    "maze.max_response_tokens=50",
+    "model.hidden_size=64",
+    "model.num_hidden_layers=3",
+    "sft.steps=601",
+    "sft.learning_rate=1e-3",
+    "sft.seed=1",
+    "sft.weight_decay=0",
+    "evaluation.problems=127",  # the held-out mazes are kept out of the base model's training
+    "evaluation.seed=1",
+    "precision=bf16",
+]
+IRRELEVANT = [
+    "name=other",
+    "description=other",
+    "train.steps=3",
+    "train.learning_rate=1e-3",
+    "arms.0.gamma=2",
+    "arms=[{name: z}]",
+    "seeds=[7]",
+    "evaluation.samples=3",
+    "evaluation.every=5",
+    "checkpoint_every=3",
+    "sft.learning_rate=5e-4",  # the default, written out
+]
+
+
+def test_the_base_models_name_follows_from_what_makes_it(load):
+    plain = load(PLAIN).sft_hash
+    assert re.fullmatch("[0-9a-f]{12}", plain)
+    hashes = [load(PLAIN, change).sft_hash for change in MATTERS]
+    assert len({plain, *hashes}) == len(MATTERS) + 1
+    assert {load(PLAIN, change).sft_hash for change in IRRELEVANT} == {plain}
+
+
+def test_settings_do_not_change_once_made(load):
+    recipe = load(PLAIN)
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.train.steps = 3
+
+
+def test_a_recipe_survives_being_written_and_read(load):
+    recipe = load(PLAIN, "train.clip_low=0.1", "precision=bf16")
+    again = load(yaml.safe_dump(recipe.model_dump()))
+    assert again == recipe
+    assert isinstance(again, Recipe)
