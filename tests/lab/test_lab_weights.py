@@ -239,7 +239,6 @@ def test_a_model_that_cannot_be_written(make_model, tmp_path):
     assert not (folder / WEIGHTS).exists()
 
 
-@pytest.mark.xfail(strict=True, raises=OSError, reason="save_model makes the folder unguarded")
 def test_a_model_folder_that_cannot_be_made(make_model, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError):
@@ -304,7 +303,6 @@ def test_damaged_weights_are_an_error_of_one_line(damage, make_model, tmp_path):
     one_line(error, tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="load_model reads the sizes only")
 @pytest.mark.parametrize(
     "changes",
     [

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fgrpo.lab.files import make_folder
 from fgrpo.lab.sampling import sample
 from fgrpo.lab.seeds import Purpose, torch_rng
 from fgrpo.maze import Token
@@ -59,7 +60,7 @@ def evaluate(
     """
     problems, samples = recipe.evaluation.problems, recipe.evaluation.samples
     width = max(1, CHUNK_ROLLOUTS // samples)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with RecordStore.open(path, meta=meta, wait=5.0) as store:
         for first in range(0, problems, width):
             chunk = range(first, min(first + width, problems))

@@ -19,9 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from fgrpo.errors import UsageError
-from fgrpo.lab.files import locked, write_text
-from fgrpo.lab.folders import ENVIRONMENT_FILE, RECIPE_FILE, arm_folder, base_folder
+from fgrpo.errors import RunError, UsageError
+from fgrpo.lab.files import locked, make_folder, write_text
+from fgrpo.lab.folders import (
+    ENVIRONMENT_FILE,
+    LOCK_FILE,
+    RECIPE_FILE,
+    arm_folder,
+    base_folder,
+)
 from fgrpo.lab.jobs import Job, Progress, run_jobs
 from fgrpo.lab.provenance import provenance
 
@@ -76,7 +82,7 @@ def run_experiment(
     base = folder.parent / "base-models" / recipe.sft_hash
     try:
         if fresh:
-            _clear(folder)
+            _check_run_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
         base.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -85,10 +91,12 @@ def run_experiment(
         ) from error
     if workers is None:
         workers = 1 if device == "cuda" else os.cpu_count() or 1
-    with locked(folder / "lock"):
+    with locked(folder / LOCK_FILE):
+        if fresh:
+            _clear(folder)
         claim(folder, recipe)
         _note_start(folder, provenance(command, device))
-        with locked(base / "lock", wait=float("inf")):  # another run may be making it
+        with locked(base / LOCK_FILE, wait=float("inf")):  # another run may be making it
             stage([sft_job(recipe, base, device)], 1, show, announce)
         stage(rl_jobs(recipe, folder, base, device), workers, show, announce)
 
@@ -171,8 +179,8 @@ def _arm(
 
     from fgrpo.lab.train import train_arm
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / "lock", wait=10.0):  # a killed run's worker may take a moment to end
+    make_folder(folder)
+    with locked(folder / LOCK_FILE, wait=10.0):  # a killed run's worker may take a moment to end
         train_arm(recipe, arm, seed, base, folder, torch.device(device), progress)
 
 
@@ -188,17 +196,27 @@ def _evaluate_base(
 
 def _note_start(folder: Path, made_by: dict[str, Any]) -> None:
     path = folder / ENVIRONMENT_FILE
-    starts = json.loads(path.read_text()) if path.exists() else []
+    try:
+        starts = json.loads(path.read_text()) if path.exists() else []
+    except ValueError as error:
+        raise RunError(f"{path}: not JSON ({error}); delete it to go on") from error
     write_text(path, json.dumps([*starts, made_by], indent=2) + "\n")
 
 
-def _clear(folder: Path) -> None:
-    """Delete a run folder; refuse to delete anything else."""
-    if not folder.exists():
-        return
-    if any(folder.iterdir()) and not (folder / RECIPE_FILE).exists():
+def _check_run_folder(folder: Path) -> None:
+    """Refuse to delete what no run made."""
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if names - {LOCK_FILE} and RECIPE_FILE not in names:
         raise UsageError(f"{folder} is not a run folder (it has no {RECIPE_FILE}); not deleted")
-    shutil.rmtree(folder)
+
+
+def _clear(folder: Path) -> None:
+    """Empty a run folder, except for the lock that is held; the recipe goes last."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == RECIPE_FILE):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK_FILE:
+            path.unlink()
 
 
 def _differences(there: Any, here: Any, field: str = "") -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from fgrpo.errors import RunError
@@ -22,6 +22,14 @@ def replace_file(temporary: Path, path: Path) -> None:
     temporary.replace(path)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; fine if it is there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: could not be made ({error.strerror})") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a small text file under a temporary name, then rename it."""
     temporary = path.with_name(path.name + ".tmp")
@@ -29,7 +37,8 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text)
         replace_file(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise RunError(f"{path}: could not be written ({error.strerror})") from error
 
 

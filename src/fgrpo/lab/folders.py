@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 RECIPE_FILE = "recipe.yaml"
 ENVIRONMENT_FILE = "environment.json"
 METRICS_FILE = "metrics.jsonl"
+LOCK_FILE = "lock"
 
 
 def base_folder(folder: Path) -> Path:

@@ -42,7 +42,7 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
     except FileNotFoundError:
         known = ", ".join(shipped_recipes())
         raise UsageError(f"no recipe {name!r}: give one of {known}, or a YAML file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
@@ -65,8 +65,6 @@ def _override(data: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise UsageError(f"--set {override!r}: {text!r} is not a YAML value") from None
-    if isinstance(value, str):
-        value = _number(value)
     *parents, last = where.split(".")
     target: Any = data
     for part in parents:
@@ -77,14 +75,6 @@ def _override(data: dict[str, Any], override: str) -> None:
         target[last] = value
     else:
         raise UsageError(f"--set {override!r}: {'.'.join(parents)} is a value and has no fields")
-
-
-def _number(text: str) -> str | float:
-    """Read 1e-4, which YAML 1.1 takes for a string."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _step(target: Any, part: str, override: str) -> Any:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch.nn import functional
 
-from fgrpo.lab.metrics import MetricsLog
+from fgrpo.lab.files import make_folder
+from fgrpo.lab.metrics_log import MetricsLog
 from fgrpo.lab.model import Decoder
 from fgrpo.lab.sampling import autocast
 from fgrpo.lab.seeds import Purpose, numpy_rng, torch_rng
@@ -44,7 +45,7 @@ def train_base(
     if (folder / WEIGHTS).exists():
         return
     settings, seed = recipe.sft, recipe.sft.seed
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     task = MazeTask(recipe.maze, recipe.evaluation.problems, recipe.evaluation.seed)
     model = Decoder(recipe.model, VOCAB_SIZE)
     model.initialise(torch_rng(seed, Purpose.INITIAL_WEIGHTS))

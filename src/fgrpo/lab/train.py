@@ -8,8 +8,10 @@ from zlib import crc32
 
 from fgrpo.advantage import focal_advantages
 from fgrpo.lab.evaluate import evaluate
+from fgrpo.lab.files import make_folder
 from fgrpo.lab.folders import METRICS_FILE, records_path
-from fgrpo.lab.metrics import MetricsLog, rollout_metrics
+from fgrpo.lab.metrics import rollout_metrics
+from fgrpo.lab.metrics_log import MetricsLog
 from fgrpo.lab.sampling import Rollouts, sample
 from fgrpo.lab.seeds import Purpose, numpy_rng, torch_rng
 from fgrpo.lab.task import MazeTask
@@ -70,7 +72,7 @@ def train_arm(
     progress
         Called with the number of steps done and a short text.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     task = MazeTask(recipe.maze, recipe.evaluation.problems, recipe.evaluation.seed)
     model = load_model(base, device)
     optimizer = make_optimizer(model, arm)

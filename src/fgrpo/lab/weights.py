@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from fgrpo.errors import RunError
-from fgrpo.lab.files import replace_file, write_text
+from fgrpo.lab.files import make_folder, replace_file, write_text
 from fgrpo.lab.model import RMS_NORM_EPS, ROPE_THETA, Decoder
 from fgrpo.lab.settings import ModelSettings
 
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+
+# What `Decoder` computes; a model that differs in any of these is another function.
+ARCHITECTURE = {
+    "model_type": "qwen2",
+    "hidden_act": "silu",
+    "rms_norm_eps": RMS_NORM_EPS,
+    "rope_theta": ROPE_THETA,
+    "tie_word_embeddings": True,
+    "use_sliding_window": False,
+}
 
 
 def save_model(folder: Path, model: Decoder, *, max_positions: int, bos: int, eos: int) -> None:
@@ -39,20 +50,15 @@ def save_model(folder: Path, model: Decoder, *, max_positions: int, bos: int, eo
     """
     config = {
         "architectures": ["Qwen2ForCausalLM"],
-        "model_type": "qwen2",
+        **ARCHITECTURE,
         **model.config.model_dump(),
         "vocab_size": model.vocab_size,
-        "hidden_act": "silu",
         "max_position_embeddings": max_positions,
-        "rms_norm_eps": RMS_NORM_EPS,
-        "rope_theta": ROPE_THETA,
-        "tie_word_embeddings": True,
-        "use_sliding_window": False,
         "bos_token_id": bos,
         "eos_token_id": eos,
         "dtype": "float32",
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
     _save_tensors(folder / WEIGHTS, model.state_dict(), {"format": "pt"})
 
@@ -67,13 +73,14 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> Decoder:
     """
     try:
         config = json.loads((folder / CONFIG).read_text())
+        _check_architecture(config)
         sizes = {name: config[name] for name in ModelSettings.model_fields}
         model = Decoder(ModelSettings.model_validate(sizes), config["vocab_size"])
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise RunError(
             f"{folder}: not a model this program can open ({_first_line(error)}); "
-            "delete the folder to make it again"
+            "if a run made it, delete the folder and run again"
         ) from error
     return model.to(device)
 
@@ -110,7 +117,9 @@ def load_state(
             training = json.loads((file.metadata() or {})["training"])
         tensors = load_file(path)
         if training["label"] != label:
-            raise ValueError(f"it belongs to {training['label']!r}, not {label!r}")
+            raise RunError(
+                f"{path}: the state of {training['label']!r}, not of {label!r}; move it away"
+            )
         step = int(training["step"])
         weights = {
             n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")
@@ -121,12 +130,27 @@ def load_state(
                 key: _like(tensors[f"optimizer.{key}.{name}"], parameter, key)
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
+    except RunError:
+        raise
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise RunError(
             f"{path}: corrupt training state ({_first_line(error)}); "
             "delete this file to train this arm again from its start"
         ) from error
     return step
+
+
+def _check_architecture(config: dict[str, Any]) -> None:
+    """Refuse a configuration under which the same weights mean another function."""
+    if not isinstance(config, dict):
+        raise TypeError(f"{CONFIG} holds no object")
+    rope = config.get("rope_parameters") or {}
+    given = {**config, "rope_theta": rope.get("rope_theta", config.get("rope_theta"))}
+    if rope.get("rope_type", "default") != "default":
+        raise ValueError(f"its rope_type is {rope['rope_type']!r}; only the default is computed")
+    for name, value in ARCHITECTURE.items():
+        if given.get(name, value) != value:
+            raise ValueError(f"its {name} is {given[name]!r}; only {value!r} is computed")
 
 
 def _like(value: Tensor, parameter: Tensor, key: str) -> Tensor:
@@ -141,7 +165,8 @@ def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
         save_file(contiguous, temporary, metadata=metadata)
         replace_file(temporary, path)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise RunError(f"{path}: could not be written ({_first_line(error)})") from error
 
 

@@ -19,6 +19,7 @@ from fgrpo.lab.folders import (
     base_folder,
     records_path,
 )
+from fgrpo.lab.metrics_log import read_metrics
 from fgrpo.lab.settings import Recipe
 from fgrpo.records import Counts, RecordError, read_counts
 
@@ -206,17 +207,14 @@ def _counts(path: Path, recipe: Recipe, base: Counts | None) -> Counts:
 
 
 def _metrics(path: Path, steps: int) -> list[dict[str, Any]]:
-    lines: list[dict[str, Any]] = []
-    for number, text in enumerate(_read(path).split("\n")[:-1], start=1):  # a torn end is dropped
-        try:
-            line = json.loads(text)
-            missing = [name for name in _METRICS if not isinstance(line[name], int | float)]
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path}:{number}: not a line of step metrics ({error!r})") from error
-        if missing or line.get("step") != number - 1:
+    if not path.exists():
+        raise RunError(f"{path}: missing; {_REMEDY}")
+    lines = read_metrics(path)
+    for number, line in enumerate(lines, 1):
+        missing = [name for name in _METRICS if not isinstance(line.get(name), int | float)]
+        if missing or line["step"] != number - 1:
             wrong = f"{missing[0]} is not a number" if missing else f"not step {number - 1}"
             raise RunError(f"{path}:{number}: {wrong}")
-        lines.append(line)
     if len(lines) != steps:
         raise RunError(f"{path}: holds {len(lines)} of {steps} steps; {_REMEDY}")
     return lines
