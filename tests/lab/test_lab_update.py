@@ -272,22 +272,26 @@ def test_without_active_groups_only_momentum_and_decay_act(make_model, make_batc
     )
 
 
-def test_warm_up_and_norm_clip_decide_the_length_of_a_step(make_model):
+@pytest.mark.parametrize(
+    ("schedule", "factors"),
+    [("constant", [0.25, 0.5, 0.75, 1.0, 1.0]), ("linear", [0.25, 0.4, 0.45, 0.4, 0.2])],
+)
+def test_schedule_and_norm_clip_decide_the_length_of_a_step(make_model, schedule, factors):
     model = make_model()
-    settings = settings_of(learning_rate=0.5, warmup_steps=4, max_grad_norm=0.25)
+    settings = settings_of(learning_rate=0.5, warmup_steps=4, max_grad_norm=0.25, schedule=schedule)
     optimizer = torch.optim.SGD(model.parameters(), lr=123.0)
-    for number, (norm, warm) in enumerate(
-        [(3.0, 0.25), (7.0, 0.5), (0.1, 0.75), (2.0, 1.0), (2.0, 1.0)]
-    ):
+    norms = [3.0, 7.0, 0.1, 2.0, 2.0]
+    for number, (norm, factor) in enumerate(zip(norms, factors, strict=True)):
         directions = [torch.randn(p.shape, generator=seeded(number)) for p in model.parameters()]
         length = math.sqrt(sum(float((d**2).sum()) for d in directions))
         for parameter, direction in zip(model.parameters(), directions, strict=True):
             parameter.grad = direction * norm / length
         before = [p.detach().clone() for p in model.parameters()]
-        assert apply_gradient(model, optimizer, settings, number) == pytest.approx(norm, rel=1e-4)
+        before_clipping = apply_gradient(model, optimizer, settings, number, len(norms))
+        assert before_clipping == pytest.approx(norm, rel=1e-4)
         applied = [(a - b).detach() for a, b in zip(before, model.parameters(), strict=True)]
         moved = math.sqrt(sum(float((a**2).sum()) for a in applied))
-        assert moved == pytest.approx(0.5 * warm * min(norm, 0.25), rel=1e-3)
+        assert moved == pytest.approx(0.5 * factor * min(norm, 0.25), rel=1e-3)
 
 
 def test_warm_up_goes_on_over_batches(make_model, make_batch):

@@ -74,9 +74,10 @@ class ModelSettings(Settings):
 
 
 class OptimizerSettings(Settings):
-    """AdamW (β = 0.9, 0.999) with a linear warm-up, then a constant rate."""
+    """AdamW (β = 0.9, 0.999): linear warm-up, then a constant or linearly falling rate."""
 
     learning_rate: PositiveFloat = 1e-4
+    schedule: Literal["constant", "linear"] = "constant"
     warmup_steps: NonNegativeInt = 0
     weight_decay: NonNegativeFloat = 0.01
     max_grad_norm: PositiveFloat = 1.0

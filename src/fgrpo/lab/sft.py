@@ -69,7 +69,7 @@ def train_base(
             )
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            norm = apply_gradient(model, optimizer, settings, step)
+            norm = apply_gradient(model, optimizer, settings, step, settings.steps)
             log.write(
                 {
                     "step": step,

@@ -25,12 +25,26 @@ def make_optimizer(model: Decoder, settings: OptimizerSettings) -> torch.optim.A
 
 
 def apply_gradient(
-    model: Decoder, optimizer: torch.optim.Optimizer, settings: OptimizerSettings, update: int
+    model: Decoder,
+    optimizer: torch.optim.Optimizer,
+    settings: OptimizerSettings,
+    update: int,
+    updates: int,
 ) -> float:
-    """Clip the gradient, take update number ``update`` (from 0), return the unclipped norm."""
-    warm = min(1.0, (update + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
+    """Clip the gradient and take update ``update`` (from 0) of ``updates``.
+
+    The rate rises linearly over the warm-up; with the linear schedule it falls to 0 at the end.
+
+    Returns
+    -------
+    float
+        The gradient's norm before clipping.
+    """
+    factor = min(1.0, (update + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
+    if settings.schedule == "linear":
+        factor *= 1 - update / updates
     for group in optimizer.param_groups:
-        group["lr"] = settings.learning_rate * warm
+        group["lr"] = settings.learning_rate * factor
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
     optimizer.step()
     return float(norm)
@@ -73,7 +87,7 @@ def policy_update(
         gradient steps (clip fractions over the tokens of groups that carry a gradient).
     """
     groups = len(rollouts.prompts)
-    updates_before = step * settings.epochs * settings.minibatches
+    per_batch = settings.epochs * settings.minibatches
     totals: dict[str, list[float]] = {}
     for epoch in range(settings.epochs):
         order = torch.arange(groups)
@@ -81,10 +95,12 @@ def policy_update(
             order = torch.randperm(groups, generator=generator)
         parts = order.to(advantages.device).tensor_split(settings.minibatches)
         for i, part in enumerate(parts):
-            update = updates_before + epoch * settings.minibatches + i
+            update = step * per_batch + epoch * settings.minibatches + i
             chosen = Rollouts(*(field[part] for field in rollouts))
             figures = _accumulate(model, chosen, advantages[part], settings, precision)
-            figures["grad_norm"] = apply_gradient(model, optimizer, settings, update)
+            figures["grad_norm"] = apply_gradient(
+                model, optimizer, settings, update, settings.steps * per_batch
+            )
             for name, value in figures.items():
                 totals.setdefault(name, []).append(value)
     return {name: sum(values) / len(values) for name, values in totals.items()}
