@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -13,10 +14,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fgrpo.compare import Comparison, compare_generations, compare_problems, compare_seeds
-from fgrpo.compare.arms import align
+from fgrpo.compare import (
+    Comparison,
+    compare_generations,
+    compare_problems,
+    compare_problems_and_seeds,
+    compare_seeds,
+)
+from fgrpo.compare.arms import align, check_k
 from fgrpo.compare.generations import subsample_differences
-from fgrpo.compare.result import summarise
+from fgrpo.compare.result import points, summarise
 from fgrpo.passk import pass_at_k
 from fgrpo.records import Counts
 
@@ -124,10 +131,10 @@ def test_result_says_what_was_compared():
     assert first.estimate == pytest.approx(first.b - first.a)
     assert first.p_value == pytest.approx(2 / 2001)
     assert first.noise.startswith("generations")
-    assert first.verdict.startswith("pass@1 is higher for B by 68 points (95% interval 6")
+    assert first.verdict.startswith("pass@1 is higher for B by 67.5 points (95% interval +6")
     assert first.caveat == ""
     reverse = compare_generations(b, a, k=1, m=100, draws=2000, rng=rng())[0]
-    assert reverse.verdict.startswith("pass@1 is lower for B by 68 points (95% interval 6")
+    assert reverse.verdict.startswith("pass@1 is lower for B by 67.5 points (95% interval −7")
 
 
 def test_order_of_problems_does_not_matter():
@@ -299,6 +306,197 @@ def test_runs_without_spread_are_equal_or_cannot_be_judged():
     assert varying.p_value == pytest.approx(expected.pvalue)
 
 
+# Problems and training seeds together -------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("runs", [(3, 4), (1, 4), (3, 1)])
+def test_joint_comparison_is_clarks_min_f(k, runs):
+    """F1 over problems and F2 over seeds from SciPy's t-tests; min F' = F1·F2/(F1 + F2).
+
+    The interval is the widest and p the largest of the three tests.
+    """
+    n, size = 12, 9
+    arms = [rng(side).integers(n + 1, size=(r, size)) for side, r in enumerate(runs)]
+    per_run = [
+        [[1 - math.comb(n - c, k) / math.comb(n, k) for c in run] for run in arm.tolist()]
+        for arm in arms
+    ]
+    a, b = (np.array(values) for values in per_run)
+    over_problems = stats.ttest_1samp(b.mean(0) - a.mean(0), 0)
+    if 1 in runs:
+        varying, fixed = (b, a) if runs[0] == 1 else (a, b)
+        over_seeds = stats.ttest_1samp(varying.mean(1), fixed.mean())
+    else:
+        over_seeds = stats.ttest_ind(b.mean(1), a.mean(1), equal_var=False)
+    f1, f2 = over_problems.statistic**2, over_seeds.statistic**2
+    min_f = f1 * f2 / (f1 + f2)
+    freedom = (f1 + f2) ** 2 / (f1**2 / over_seeds.df + f2**2 / over_problems.df)
+    difference = b.mean() - a.mean()
+    tests = [(min_f, freedom), (f1, over_problems.df), (f2, over_seeds.df)]
+    half = max(stats.t.ppf(0.975, df) * abs(difference) / math.sqrt(f) for f, df in tests)
+    p_value = max(stats.f.sf(f, 1, df) for f, df in tests)
+
+    sides = [[counts(n, run) for run in arm] for arm in arms]
+    result = compare_problems_and_seeds(*sides, k=k)[0]
+    assert result.estimate == pytest.approx(difference)
+    assert result.p_value == pytest.approx(p_value, rel=1e-9)
+    assert result.interval == pytest.approx((difference - half, difference + half), rel=1e-9)
+    assert result.standard_error == pytest.approx(abs(difference) / math.sqrt(min_f))
+    assert (result.runs, result.problems, result.caveat) == (runs, size, "")
+    reverse = compare_problems_and_seeds(*sides[::-1], k=k)[0]
+    assert reverse.interval == pytest.approx((-result.interval[1], -result.interval[0]))
+
+
+def test_joint_comparison_says_what_is_fixed():
+    runs = [simulated(s) for s in range(3)]
+    whole, fixed_a, fixed_b = (
+        compare_problems_and_seeds(a, b, k=1)[0].noise
+        for a, b in ((runs, runs[::-1]), (runs[0], runs), (runs, runs[0]))
+    )
+    together = "problems and training seeds together (other problems, other seeds of "
+    assert whole == together + "both)"
+    assert fixed_a == together + "B; A is one run, taken as fixed)"
+    assert fixed_b == together + "A; B is one run, taken as fixed)"
+
+
+EXPERIMENTS = 1000
+
+
+def null_experiments(sd_a, sd_b, runs_a, runs_b=4):
+    """Return p of the joint test and of seeds alone, shape (2, experiments), where A equals B.
+
+    Rates are 1/2 plus effects of the problem, problem × arm, seed and problem × seed, all
+    symmetric about 0: both arms have mean 1/2 over problems and seeds.
+    """
+    problems, n = 60, 32
+    generator = rng(11)
+    found = []
+    for _ in range(EXPERIMENTS):
+        shared = generator.normal(0, 0.1, problems)
+        arms = []
+        for runs, sd in ((runs_a, sd_a), (runs_b, sd_b)):
+            of_problem = shared + generator.normal(0, 0.12, problems)
+            of_seed = generator.normal(0, sd, (runs, 1))
+            of_both = generator.normal(0, 0.05, (runs, problems))
+            rates = np.clip(0.5 + of_problem + of_seed + of_both, 0, 1)
+            arms.append([counts(n, c) for c in generator.binomial(n, rates)])
+        found.append(
+            [f(*arms, k=1)[0].p_value for f in (compare_problems_and_seeds, compare_seeds)]
+        )
+    return np.array(found).T
+
+
+@pytest.mark.parametrize(
+    ("sd_a", "sd_b", "runs_a"),
+    [(0.03, 0.03, 4), (0.01, 0.05, 4), (0.0, 0.03, 1)],
+    ids=["equal", "unequal", "fixed-base"],
+)
+def test_joint_comparison_finds_nothing_in_at_least_95_percent(sd_a, sd_b, runs_a):
+    """At most nominal plus 4 binomial SE; at least 0.5%, that is not absurdly conservative."""
+    joint, seeds_alone = (null_experiments(sd_a, sd_b, runs_a) < 0.05).mean(axis=1)
+    se = math.sqrt(0.05 * 0.95 / EXPERIMENTS)
+    assert 0.005 < joint < 0.05 + 4 * se
+    # What the function is for: a test over seeds alone takes the luck of the problems for real.
+    assert seeds_alone > 0.05 + 4 * se
+
+
+def test_joint_comparison_with_two_seeds_does_not_borrow_degrees_of_freedom():
+    """At most nominal plus 4 binomial SE, where min F' alone would find 12% (docstring)."""
+    joint, _ = (null_experiments(0.0, 0.1, 1, runs_b=2) < 0.05).mean(axis=1)
+    assert 0.005 < joint < 0.05 + 4 * math.sqrt(0.05 * 0.95 / EXPERIMENTS)
+
+
+def test_joint_comparison_is_never_surer_than_that_of_seeds():
+    base, steady = simulated(0), [simulated(1), simulated(1)]
+    steady[1] = counts(64, np.minimum(steady[0].c + (np.arange(40) < 3), 64))
+    joint, seeds = (f(base, steady, k=1)[0] for f in (compare_problems_and_seeds, compare_seeds))
+    assert joint.p_value >= seeds.p_value
+    assert joint.interval[0] <= seeds.interval[0] < seeds.interval[1] <= joint.interval[1]
+
+
+def test_joint_comparison_without_spread():
+    # Every seed shifts all problems alike: no spread over problems, so Welch's t with a caveat.
+    a = [counts(20, np.arange(8) + shift) for shift in (0, 1)]
+    b = [counts(20, np.arange(8) + shift) for shift in (4, 5, 7)]
+    joint, seeds = compare_problems_and_seeds(a, b, k=1)[0], compare_seeds(a, b, k=1)[0]
+    assert joint.p_value == pytest.approx(seeds.p_value)
+    assert joint.interval == pytest.approx(seeds.interval)
+    assert "the spread is zero" in joint.caveat
+    low, high = counts(7, [1, 2, 4, 1, 1, 1]), counts(7, [4, 4, 1, 1, 1, 2])
+    same = compare_problems_and_seeds([low, low], [low], k=1)[0]
+    assert (same.p_value, same.interval) == (1, (0, 0))
+    # Runs that agree exactly leave the noise of the problems, which is then a paired t-test.
+    agreeing = compare_problems_and_seeds([low, low], [high, high], k=1)[0]
+    expected = stats.ttest_1samp((high.c - low.c) / 7, 0.0)
+    assert agreeing.p_value == pytest.approx(expected.pvalue)
+    assert agreeing.interval == pytest.approx(tuple(expected.confidence_interval()))
+    assert "agree exactly" in agreeing.caveat
+    nothing = compare_problems_and_seeds([a[0], a[0]], [b[0], b[0]], k=1)[0]
+    assert np.isnan([nothing.p_value, nothing.standard_error, *nothing.interval]).all()
+    assert "cannot be judged: the spread is zero" in nothing.verdict
+
+
+def test_joint_comparison_needs_six_problems():
+    for size, judged in ((5, False), (6, True)):
+        a = [simulated(s, problems=size) for s in range(3)]
+        b = [simulated(s, problems=size) for s in range(3, 6)]
+        result = compare_problems_and_seeds(a, b, k=1)[0]
+        assert math.isnan(result.p_value) != judged
+        assert judged or result.verdict.endswith("it takes at least 6 problems, not 5")
+
+
+# Words --------------------------------------------------------------------------------------
+
+
+def told(p, estimate=0.257, interval=(0.123, 0.391), draws=0):
+    return Comparison(
+        k=8, a=0, b=0, estimate=estimate, standard_error=0, interval=interval, p_value=p,
+        noise="", problems=9, samples=(8, 8), draws=draws,
+    )  # fmt: skip
+
+
+def test_verdict_gives_points_with_one_decimal_and_signs():
+    assert told(0.012).verdict == (
+        "pass@8 is higher for B by 25.7 points (95% interval +12.3 to +39.1, p = 0.012)"
+    )
+    assert told(0.0002, -1.0, (-1.0, -0.0004)).verdict == (
+        "pass@8 is lower for B by 100.0 points (95% interval −100.0 to −0.04, p < 0.001)"
+    )
+    assert told(0.05).verdict == "no significant difference in pass@8 (p = 0.05)"
+
+
+@pytest.mark.parametrize(
+    ("p", "draws", "text"),
+    [
+        (0.4, 0, "= 0.4"),
+        (0.0504, 0, "= 0.05"),
+        (0.05, 0, "= 0.05"),
+        (0.04996, 0, "= 0.04996"),
+        (0.0497, 0, "= 0.0497"),
+        (0.0494, 0, "= 0.049"),
+        (np.nextafter(0.05, 0), 0, "= 0.049999999999999996"),
+        (0.00999, 0, "= 0.01"),
+        (0.001, 0, "= 0.001"),
+        (0.000999, 0, "< 0.001"),
+        (0.0, 0, "< 0.001"),
+        (2 / 1001, 1000, "≤ 0.002"),
+        (2 / 1101, 1100, "≤ 0.0019"),
+        (4 / 1001, 1000, "= 0.004"),
+        (2 / 10_001, 10_000, "< 0.001"),
+        (math.nan, 0, "–"),
+    ],
+)
+def test_p_in_words(p, draws, text):
+    assert told(p, draws=draws).p_text == text
+
+
+def test_points_never_round_a_difference_to_zero():
+    values = [0, 1e-13, 0.0499, -0.05, 0.004, -3e-9, 12.34]
+    texts = ["0.0", "0.0", "+0.05", "−0.1", "+0.004", "−0.000000003", "+12.3"]
+    assert [points(value) for value in values] == texts
+
+
 # Errors -------------------------------------------------------------------------------------
 
 SMALL = counts(8, [1, 2, 3])
@@ -308,8 +506,9 @@ BOTH = pytest.mark.parametrize(
         lambda a, b, **options: compare_generations(a, b, rng=rng(), **{"m": 4, **options}),
         lambda a, b, **options: compare_problems(a, b, rng=rng(), **options),
         lambda a, b, **options: compare_seeds([a, a], b, **options),
+        lambda a, b, **options: compare_problems_and_seeds([a, a], b, **options),
     ],
-    ids=["generations", "problems", "seeds"],
+    ids=["generations", "problems", "seeds", "joint"],
 )
 
 
@@ -319,7 +518,7 @@ def test_different_problems_are_listed(compare):
     with pytest.raises(ValueError, match="hold different problems") as caught:
         compare(SMALL, other, k=1)
     message = str(caught.value)
-    assert "2 only in A" in message
+    assert re.search(r"2 only in A(\[0\])? ", message)
     assert "('p001', 'p002')" in message
     assert "12 only in B ('q00', 'q01', " in message
     assert "'q09', …)" in message
@@ -330,7 +529,11 @@ def test_different_problems_are_listed(compare):
 @pytest.mark.parametrize(
     ("k", "error", "message"),
     [
-        ((1, 9), ValueError, r"pass@9 needs at least 9 .* A has 8 of 'p000'.* ask for k ≤ 8"),
+        (
+            (1, 9),
+            ValueError,
+            r"pass@9 needs at least 9 .* A(\[0\])? has 8 of 'p000'.* ask for k ≤ 8",
+        ),
         (0, ValueError, "k must hold integers of at least 1, got 0"),
         ((), ValueError, "k must hold integers"),
         (1.5, TypeError, "k must be an integer or several, got 1.5"),
@@ -373,6 +576,22 @@ def test_seeds_need_two_runs_somewhere():
         compare_seeds([SMALL, SMALL], [], k=1)
     with pytest.raises(ValueError, match=r"A\[0\] and A\[1\] hold different problems"):
         compare_seeds([SMALL, counts(8, [1])], SMALL, k=1)
+
+
+def test_problems_and_seeds_need_two_runs_somewhere():
+    with pytest.raises(ValueError, match=r"one run each.* use compare_problems$"):
+        compare_problems_and_seeds(SMALL, [SMALL], k=1)
+
+
+def test_runs_go_by_the_names_they_are_given():
+    named = {"names": (["base"], ["seed-1", "seed-2"])}
+    with pytest.raises(ValueError, match="base and seed-2 hold different problems"):
+        align(SMALL, [SMALL, counts(8, [1])], **named)
+    with pytest.raises(ValueError, match="seed-1 holds no problems"):
+        align(SMALL, [counts(1, np.zeros(0, int)), SMALL], **named)
+    arms = align(SMALL, [SMALL, counts([8, 6, 8], [1, 2, 3])], **named)
+    with pytest.raises(ValueError, match="seed-2 has 6 of 'p001'"):
+        check_k(7, *arms)
 
 
 def test_importing_the_comparisons_does_not_load_scipy():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -185,23 +185,6 @@ def cispo_loss(
     # 0 * log(0) is NaN, but a token with no weight has no say. (A NaN ratio is no 0: it stays.)
     surrogate = coefficient * tokens.log_probs.masked_fill(coefficient == 0, 0)
     return _finish(tokens, surrogate, ratio < low, ratio > high, aggregate, normalizer)
-
-
-class _Loss(Protocol):
-    def __call__(
-        self,
-        log_probs: Tensor,
-        old_log_probs: Tensor,
-        advantages: Tensor,
-        mask: Tensor,
-        *,
-        aggregate: Aggregate = ...,
-        normalizer: float | Tensor | None = ...,
-    ) -> PolicyLoss: ...
-
-
-LOSSES: dict[str, _Loss] = {"grpo": grpo_loss, "dapo": dapo_loss, "cispo": cispo_loss}
-"""The losses by name, each with the paper's clip bounds as defaults."""
 
 
 class _Tokens(NamedTuple):

@@ -68,8 +68,69 @@ def test_compare_prints_hand_computed_values(tmp_path: Path) -> None:
     rows = [line.replace("│", " ").split() for line in done.stdout.splitlines()]
     cells = [row[:4] for row in rows if row and row[0].startswith("pass@")]
     assert ["pass@1", "25.0", "50.0", "+25.0"] in cells
-    assert ["pass@4", "50.0", "50.0", "+0.0"] in cells
+    assert ["pass@4", "50.0", "50.0", "0.0"] in cells
     assert "no significant difference in pass@4" in done.stdout
+
+
+def test_compare_of_several_seeds_puts_the_joint_comparison_first(tmp_path: Path) -> None:
+    a = records(tmp_path / "a.jsonl", {f"p{i}": i % 3 for i in range(8)}, 4)
+    first, second = (
+        records(tmp_path / f"b[{j}].jsonl", {f"p{i}": (i + j) % 5 for i in range(8)}, 4)
+        for j in range(2)
+    )
+    done = fgrpo("compare", a, first, "--also-b", second, "--k", 1)
+    assert done.returncode == 0, done.stderr
+    text = " ".join(done.stdout.split())
+    assert f"B: {first} and 1 more (8 problems, n = 4)" in text.replace("- ", "-")
+    order = [
+        "problems and training seeds together",
+        "→ ",
+        "Each holds the other noise fixed",
+        "covered: problems (which",
+        "covered: training seeds of B",
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert text.count("→") == 1  # only the joint comparison gives a verdict
+
+
+def test_compare_says_what_cannot_be_judged(tmp_path: Path) -> None:
+    a = records(tmp_path / "a.jsonl", {"p0": 1, "p1": 2}, 4)
+    b = records(tmp_path / "b.jsonl", {"p0": 2, "p1": 4}, 4)
+    done = fgrpo("compare", a, b)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be judged: it takes at least 6 problems, not 2" in " ".join(done.stdout.split())
+    assert "nan" not in done.stdout
+    assert "compare_generations" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["a.jsonl", "empty.jsonl"], "empty.jsonl holds no problems"),
+        (["empty.jsonl", "a.jsonl"], "empty.jsonl holds no problems"),
+        (["a.jsonl", "a.jsonl", "--also-b", "short.jsonl", "--k", "4"], "short.jsonl has 3 of"),
+        (["a.jsonl", "short.jsonl", "--m", "4", "--k", "1"], "short.jsonl has of 'p0'"),
+        (["a.jsonl", "a.jsonl", "--also-a", "other.jsonl"], "other.jsonl hold different problems"),
+    ],
+)
+def test_compare_names_the_file_and_prints_nothing_else(
+    tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    for name, correct, n in (
+        ("a", {"p0": 1}, 4),
+        ("short", {"p0": 1}, 3),
+        ("other", {"q0": 1}, 4),
+        ("empty", {}, 4),
+    ):
+        records(tmp_path / f"{name}.jsonl", correct, n)
+    done = fgrpo(
+        "compare",
+        *(tmp_path / arg if arg.endswith(".jsonl") else arg for arg in arguments),
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert told in done.stderr
 
 
 def test_compare_names_problems_that_are_not_shared(tmp_path: Path) -> None:

@@ -26,6 +26,24 @@ def test_another_recipe_is_refused_with_the_difference(tmp_path: Path) -> None:
         claim(tmp_path, changed)
 
 
+def test_what_changes_no_result_may_change(tmp_path: Path) -> None:
+    claim(tmp_path, TINY)
+    claim(tmp_path, TINY.model_copy(update={"description": "told better", "checkpoint_every": 9}))
+    # A folder from before a field existed has its default.
+    path = tmp_path / "recipe.yaml"
+    lines = [line for line in path.read_text().splitlines() if "schedule:" not in line]
+    path.write_text("\n".join(lines))
+    claim(tmp_path, TINY)
+
+
+def test_a_run_begun_on_another_device_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    claim(tmp_path / "run", TINY)
+    (tmp_path / "run" / "environment.json").write_text('[{"device": "cuda"}]')
+    with pytest.raises(UsageError, match=r"begun on cuda.*--device cuda"):
+        run_experiment(TINY, tmp_path / "run", command="test")
+
+
 def test_fresh_deletes_run_folders_only(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(UsageError, match=r"not a run folder"):

@@ -44,10 +44,10 @@ def test_every_shipped_recipe_is_valid(name):
     recipe = load_recipe(name)
     assert recipe.name == name
     assert recipe.description
-    assert recipe.reference_arm is not None
+    assert any(recipe.reference_for(arm) for arm in recipe.arms)
     # The cap leaves room for the longest path, all cells but one, and for DONE and <eos>.
     cells = ((recipe.maze.size - 1) // 2) ** 2
-    assert recipe.maze.max_response_tokens >= 2 * (cells - 1) + 2
+    assert recipe.maze.response_cap >= 2 * (cells - 1) + 2
 
 
 def test_the_default_recipe_is_shipped():
@@ -79,10 +79,27 @@ def test_evaluation_steps(every, steps, expected, load):
     assert recipe.evaluation_steps(recipe.arms[0]) == expected
 
 
-def test_the_reference_is_the_first_arm_without_weight(load):
-    focal, plain, other = ({"name": "f", "gamma": 1}, {"name": "p"}, {"name": "q"})
-    assert load({"name": "r", "arms": [focal, plain, other]}).reference_arm.name == "p"
-    assert load({"name": "r", "arms": [focal]}).reference_arm is None
+def references(recipe):
+    found = {arm.name: recipe.reference_for(arm) for arm in recipe.arms}
+    return {name: None if arm is None else arm.name for name, arm in found.items()}
+
+
+def test_the_reference_is_the_first_arm_without_weight_and_otherwise_equal(load):
+    focal, plain, again = ({"name": "f", "gamma": 1}, {"name": "p"}, {"name": "q"})
+    recipe = load({"name": "r", "arms": [focal, plain, again]})
+    assert references(recipe) == {"f": "p", "p": None, "q": "p"}
+    assert references(load({"name": "r", "arms": [focal]})) == {"f": None}
+
+
+@pytest.mark.parametrize(
+    "other", [{"method": "dapo"}, {"group_size": 16}, {"learning_rate": 0.5}, {"steps": 3}]
+)
+def test_arms_that_differ_in_more_than_the_weight_have_no_common_reference(other, load):
+    arms = [{"name": "p"}, {"name": "f", "gamma": 1, **other}]
+    assert references(load({"name": "r", "arms": arms})) == {"p": None, "f": None}
+    own = {"name": "o", **other}
+    found = references(load({"name": "r", "arms": [*arms, own]}))
+    assert found == {"p": None, "f": "o", "o": None}
 
 
 FIELDS_OF_MAZE = "fields here are size, max_response_tokens"
@@ -263,6 +280,20 @@ def test_an_override_of_a_wrong_field_or_value(refusal):
     assert line.startswith("trian: no such field; fields here are name, ")
     (line,) = refusal(PLAIN, "train.method=ppo")
     assert line == "train.method: Input should be 'grpo', 'dapo' or 'cispo' (got 'ppo')"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["maze.max_response_tokens=4"], "maze: max_response_tokens 4 cuts off right answers"),
+        (["maze.max_response_tokens=0"], "maze: max_response_tokens 0 cuts off right answers"),
+        (["maze.size=5", "evaluation.problems=4"], "recipe: evaluation.problems 4 leaves none"),
+        (["maze.size=7", "evaluation.problems=192"], "recipe: evaluation.problems 192 leaves"),
+    ],
+)
+def test_impossible_sizes_are_refused_before_any_work(changes, told, refusal):
+    (line,) = refusal(PLAIN, *changes)
+    assert line.startswith(told)
 
 
 MATTERS = [

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from fgrpo.errors import RunError
 from fgrpo.lab import train, update
 from fgrpo.lab.sampling import sample
 from fgrpo.lab.settings import Recipe, TrainSettings
@@ -294,6 +295,18 @@ def test_schedule_and_norm_clip_decide_the_length_of_a_step(make_model, schedule
         assert moved == pytest.approx(0.5 * factor * min(norm, 0.25), rel=1e-3)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_changes_nothing(make_model, bad):
+    model = make_model()
+    before = [p.detach().clone() for p in model.parameters()]
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, bad)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    with pytest.raises(RunError, match=r"update 7: .*lower learning_rate \(0\.5\)"):
+        apply_gradient(model, optimizer, settings_of(learning_rate=0.5), 7, 10)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
 def test_warm_up_goes_on_over_batches(make_model, make_batch):
     model = make_model()
     batch = make_batch(model)
@@ -347,7 +360,7 @@ def tiny_recipe(tmp_path):
         return Recipe.model_validate(
             {
                 "name": "tiny",
-                "maze": {"size": 5, "max_response_tokens": 4},
+                "maze": {"size": 5, "max_response_tokens": 8},
                 "model": {
                     "hidden_size": 16,
                     "num_hidden_layers": 1,

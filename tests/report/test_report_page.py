@@ -87,7 +87,7 @@ def test_the_report_has_all_its_files_and_equal_folders_give_equal_bytes(built):
 
 def test_the_page_loads_nothing_from_outside(built):
     (folder, _), _ = built
-    page = (folder / "report.html").read_text("utf-8")
+    page = (folder / "report.html").read_text(encoding="utf-8")
     links = Links(page)
     assert len(links.targets) >= len(FIGURES)
     assert not [target for target in links.targets if not target.startswith("data:image/svg+xml;")]
@@ -102,7 +102,7 @@ def test_the_page_loads_nothing_from_outside(built):
 
 def test_a_hostile_description_is_shown_and_not_obeyed(built):
     (folder, _), _ = built
-    page = (folder / "report.html").read_text("utf-8")
+    page = (folder / "report.html").read_text(encoding="utf-8")
     assert HOSTILE not in page
     assert HOSTILE in Links(page).text
 
@@ -111,31 +111,42 @@ def test_the_page_says_each_verdict_and_the_terminal_one_line_per_arm(built):
     (folder, _), lines = built
     assert [line.partition(":")[0] for line in lines] == ["GRPO", "F-GRPO γ = 0.5"]
     assert not [line for line in lines if "\n" in line]
-    text = " ".join(Links((folder / "report.html").read_text("utf-8")).text.split())
+    text = " ".join(Links((folder / "report.html").read_text(encoding="utf-8")).text.split())
     for line in lines:
         scores, _, rest = line.partition(". Against ")
-        assert scores in text
-        for phrase in rest.removesuffix(".").partition(": ")[2].split("; "):
-            assert phrase.partition(". Note")[0] in text
-    summary = json.loads((folder / "summary.json").read_text("utf-8"))
+        for score in scores.partition(": ")[2].split(", "):
+            assert score.replace(" ", ": ") + " against " in text
+        found = rest.partition(": ")[2].partition(". Note")[0].removesuffix(".")
+        for phrase in found.split("; "):
+            interval = phrase[phrase.index("95%") :] if "95%" in phrase else "no interval)"
+            assert interval in text
+    assert "GRPO against the base model: no significant difference in pass@1 or pass@8." in text
+    assert "F-GRPO γ = 0.5 against GRPO: no significant difference in pass@1 or pass@8." in text
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert [entry["sentence"] for entry in summary["verdicts"]] == lines
 
 
 def test_the_order_of_the_page(built):
     (folder, _), _ = built
-    text = Links((folder / "report.html").read_text("utf-8")).text
-    headings = ["Figures", "Lost answers, drawn", "Numbers", "How it was made"]
+    text = Links((folder / "report.html").read_text(encoding="utf-8")).text
+    headings = [
+        "Figures",
+        "Lost by at least one arm, solved most often by the base",
+        "Numbers",
+        "How it was made",
+    ]
     places = [text.index(f"\n{heading}\n") for heading in headings]
     assert all(a < b for a, b in pairwise(places))
 
 
 def test_lost_mazes_are_drawn_with_their_counts(built):
     (folder, _), _ = built
-    text = Links((folder / "report.html").read_text("utf-8")).text
-    assert "Base: 2\nGRPO: 0, 0\nF-GRPO γ = 0.5: 3, 0" not in text  # kept in one seed of two
-    assert "Base: 4\nGRPO: 0, 0\nF-GRPO γ = 0.5: 2, 1" in text
-    assert (folder / "figures/lost_maze_1.svg").exists()
-    assert not (folder / "figures/lost_maze_2.svg").exists()
+    text = Links((folder / "report.html").read_text(encoding="utf-8")).text
+    assert "2 held-out mazes that at least one arm no longer solved in most of its seeds" in text
+    first = text.index("Base: 4\nGRPO: 0, 0\nF-GRPO γ = 0.5: 2, 1")
+    assert first < text.index("Base: 2\nGRPO: 0, 0\nF-GRPO γ = 0.5: 3, 0")
+    assert (folder / "figures/lost_maze_2.svg").exists()
+    assert not (folder / "figures/lost_maze_3.svg").exists()
 
 
 def test_it_is_built_without_pytorch(tmp_path):
@@ -153,7 +164,7 @@ def test_it_is_built_without_pytorch(tmp_path):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.stdout.strip() == "2", done.stderr
-    page = (tmp_path / "run/report.html").read_text("utf-8")
+    page = (tmp_path / "run/report.html").read_text(encoding="utf-8")
     assert "PyTorch, which is not installed" in page
     assert page.count("<img") == len(FIGURES)
 
@@ -171,17 +182,20 @@ def test_one_seed_no_reference_few_problems_and_only_the_end(tmp_path):
     assert "it takes at least 6 problems, not 4" in line
     assert "One training seed only" in line
     assert "nan" not in line.lower()
-    page = (folder / "report.html").read_text("utf-8")
+    page = (folder / "report.html").read_text(encoding="utf-8")
     text = " ".join(Links(page).text.split())
-    assert "There is one training seed" in text
-    assert "No arm is without focal weight" in text
+    assert "There is one training seed, so the noise of training is unknown" in text
+    assert "over mazes and training seeds" not in text
+    assert "Compared with the base model only" in text
+    assert "otherwise: F-GRPO γ = 2." in text
     assert "evaluated only at the start and the end" in text
     assert "nan" not in text.lower().split()
-    summary = json.loads((folder / "summary.json").read_text("utf-8"))
-    assert summary["reference_arm"] is None
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert summary["arms"][0]["reference"] is None
     assert summary["comparisons"][0]["over_seeds"] is None
+    assert summary["comparisons"][0]["over_problems_and_seeds"] is None
     assert summary["comparisons"][0]["over_problems"]["p_value"] is None
-    with (folder / "tables/pass_at_k.csv").open() as file:
+    with (folder / "tables/pass_at_k.csv").open(encoding="utf-8") as file:
         assert [row["k"] for row in csv.DictReader(file) if row["arm"] == "base"] == list("1246")
 
 
@@ -226,7 +240,8 @@ def test_a_missing_file_is_named_with_the_remedy(tmp_path, name):
 def test_an_incomplete_file_is_named(tmp_path, name, why):
     make_run(tmp_path)
     path = tmp_path / name
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]), encoding="utf-8")
     with pytest.raises(RunError, match=why) as caught:
         load_run(tmp_path)
     assert str(path) in str(caught.value)
@@ -245,7 +260,7 @@ def test_an_incomplete_file_is_named(tmp_path, name, why):
 )
 def test_a_malformed_file_is_named(tmp_path, name, content):
     make_run(tmp_path)
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(RunError) as caught:
         load_run(tmp_path)
     assert str(tmp_path / name) in str(caught.value)
@@ -254,14 +269,15 @@ def test_a_malformed_file_is_named(tmp_path, name, content):
 def test_records_of_other_problems_are_refused(tmp_path):
     make_run(tmp_path)
     path = tmp_path / "arms/grpo/seed-0/records/step-000003.jsonl"
-    path.write_text(path.read_text().replace("maze-0000", "maze-0099"))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("maze-0000", "maze-0099"), encoding="utf-8")
     with pytest.raises(RunError, match="not those of the base model"):
         load_run(tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     make_run(tmp_path)
-    (tmp_path / "tables").write_text("in the way")
+    (tmp_path / "tables").write_text("in the way", encoding="utf-8")
     with pytest.raises(RunError, match=r"tables.*could not be written"):
         write_report(tmp_path)
 

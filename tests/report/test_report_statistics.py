@@ -10,17 +10,24 @@ import numpy as np
 import pytest
 import yaml
 
-from fgrpo.compare import Comparison
+from fgrpo.compare import (
+    Comparison,
+    compare_problems,
+    compare_problems_and_seeds,
+    compare_seeds,
+)
 from fgrpo.lab.folders import arm_folder, base_folder, records_path
 from fgrpo.lab.settings import ArmSettings, Recipe
 from fgrpo.records import Counts, Record, RecordStore
 from fgrpo.report.data import arm_labels, load_run
 from fgrpo.report.figures import rate_shares
 from fgrpo.report.mazes import choose
-from fgrpo.report.statistics import Contrast, compute, subset_sizes
+from fgrpo.report.settings_table import setting_rows, training_rows
+from fgrpo.report.statistics import DRAWS, Contrast, compute, subset_sizes
+from fgrpo.report.style import palette
 from fgrpo.report.tables import csv_tables, summary
 from fgrpo.report.training_figures import moving_average, smoothing_window
-from fgrpo.report.verdict import judge, percent, points, verdicts
+from fgrpo.report.verdict import judge, percent, verdicts
 
 HOSTILE = '<script>alert("x")</script> & <img src=x onerror=alert(1)> {{ 7 * 7 }}'
 ARMS = [{"name": "grpo", "gamma": 0.0}, {"name": "focal", "gamma": 0.5}]
@@ -56,9 +63,11 @@ def make_run(
         }
     )
     folder.mkdir(exist_ok=True)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    (folder / "recipe.yaml").write_text(
+        yaml.safe_dump(recipe.model_dump(mode="json")), encoding="utf-8"
+    )
     start = {"command": "fgrpo run synthetic", "commit": None, "packages": {"numpy": "2"}}
-    (folder / "environment.json").write_text(json.dumps([start]))
+    (folder / "environment.json").write_text(json.dumps([start]), encoding="utf-8")
     _write_records(records_path(base_folder(folder), 0), counts["base"], samples)
     for arm in recipe.arms:
         for seed in recipe.seeds:
@@ -68,7 +77,8 @@ def make_run(
                 _write_records(records_path(place, step), counts["base"], samples)
             _write_records(records_path(place, last), counts[arm.name, seed], samples)
             (place / "metrics.jsonl").write_text(
-                "".join(json.dumps(_metrics(step)) + "\n" for step in range(steps))
+                "".join(json.dumps(_metrics(step)) + "\n" for step in range(steps)),
+                encoding="utf-8",
             )
 
 
@@ -79,6 +89,8 @@ def _metrics(step):
         "groups_solved_none": 0.5,
         "groups_mixed": 0.25,
         "entropy": 1 / (1 + step),
+        "grad_norm": 2.0 / (1 + step),
+        "truncated": 0.25 * step,
         "seconds_sampling": 60.0,
         "seconds_training": 30.0,
     }
@@ -142,11 +154,38 @@ def test_differences_are_those_of_exact_fractions(run):
     means |= {("base", k): exact(COUNTS["base"], k) for k in (1, 8)}
     found = rows(csv_tables(data, numbers)["comparisons.csv"])
     pairs = [("base", "grpo"), ("base", "focal"), ("grpo", "focal")]
-    expected = [(a, b, str(k)) for a, b in pairs for k in (1, 8)]
-    assert [(row["a"], row["b"], row["k"]) for row in found] == expected
+    noises = ("problems_and_seeds", "problems", "seeds")
+    expected = [(a, b, str(k), noise) for a, b in pairs for k in (1, 8) for noise in noises]
+    assert [(row["a"], row["b"], row["k"], row["noise"]) for row in found] == expected
     for row in found:
         difference = means[row["b"], int(row["k"])] - means[row["a"], int(row["k"])]
         assert float(row["difference"]) == pytest.approx(float(difference), abs=1e-12)
+        assert bool(row["judgement"]) == (row["noise"] == "problems_and_seeds")
+
+
+def test_each_noise_is_that_of_its_comparison(run):
+    data, numbers = run
+    grpo, focal = (arm.finals for arm in data.arms)
+    rng = np.random.default_rng(0)
+    expected = {
+        "problems_and_seeds": compare_problems_and_seeds(grpo, focal, k=(1, 8)),
+        "problems": compare_problems(grpo, focal, k=(1, 8), draws=DRAWS, rng=rng),
+        "seeds": compare_seeds(grpo, focal, k=(1, 8)),
+    }
+    table = rows(csv_tables(data, numbers)["comparisons.csv"])
+    entries = json.loads(summary(data, numbers, []))["comparisons"]
+    for noise, comparisons in expected.items():
+        for one in comparisons:
+            key = ("grpo", "focal", str(one.k), noise)
+            (row,) = [r for r in table if (r["a"], r["b"], r["k"], r["noise"]) == key]
+            assert (float(row["low"]), float(row["high"])) == one.interval
+            assert float(row["p"]) == one.p_value
+            assert float(row["standard_error"]) == one.standard_error
+            (entry,) = [e for e in entries if (e["a"], e["b"], str(e["k"])) == key[:3]]
+            assert entry[f"over_{noise}"]["interval"] == list(one.interval)
+            assert entry[f"over_{noise}"]["noise"] == one.noise
+    errors = {one[0].standard_error for one in expected.values()}
+    assert len(errors) == 3  # so none can stand in for another
 
 
 def test_lost_and_gained_are_those_counted_by_hand(run):
@@ -195,24 +234,21 @@ def comparison(p, estimate=0.1):
 
 
 @pytest.mark.parametrize(
-    ("over_problems", "over_seeds", "expected"),
+    ("p", "expected"),
     [
-        (0.01, 0.01, "higher"),
-        (0.01, None, "higher"),
-        (0.01, 0.05, "no significant difference"),
-        (0.05, 0.01, "no significant difference"),
-        (0.2, None, "no significant difference"),
-        (0.2, math.nan, "no significant difference"),
-        (math.nan, 0.01, "cannot be judged"),
-        (0.01, math.nan, "cannot be judged"),
-        (math.nan, None, "cannot be judged"),
+        (0.049, "higher"),
+        (0.05, "no significant difference"),
+        (math.nan, "cannot be judged"),
     ],
 )
-def test_a_difference_is_called_so_only_if_every_noise_agrees(over_problems, over_seeds, expected):
+def test_the_verdict_is_that_of_both_noises_whatever_each_alone_says(p, expected):
     for estimate, direction in ((0.1, "higher"), (-0.1, "lower")):
-        seeds = None if over_seeds is None else comparison(over_seeds, estimate)
-        contrast = Contrast("a", "b", "A", "B", comparison(over_problems, estimate), seeds)
-        assert judge(contrast) == expected.replace("higher", direction)
+        for alone in (0.001, 0.9, math.nan):
+            parts = comparison(alone, estimate), comparison(alone, estimate)
+            contrast = Contrast("a", "b", "A", "B", *parts, comparison(p, estimate))
+            assert judge(contrast) == expected.replace("higher", direction)
+        one_seed = Contrast("a", "b", "A", "B", comparison(p, estimate), None, None)
+        assert judge(one_seed) == expected.replace("higher", direction)
 
 
 def lines_of(folder, counts, **options):
@@ -230,15 +266,26 @@ def test_sentences_when_mazes_agree_and_seeds_do_or_do_not(tmp_path):
         ("focal", 0): [8] * 20,
         ("focal", 1): [5, 5] * 10,
     }
-    grpo, focal = lines_of(tmp_path, counts)
-    assert grpo.startswith(
+    make_run(tmp_path, counts)
+    data = load_run(tmp_path)
+    grpo, focal = verdicts(data, compute(data))
+    assert grpo.line.startswith(
         "GRPO: pass@1 71.9%, pass@8 100.0%. Against the base model (12.5%, 100.0%): "
         "pass@1 higher by 59.4 points (95% interval +"
     )
-    assert "over training seeds); pass@8 no significant difference (0.0 points, 95%" in grpo
-    assert "Against GRPO: pass@1 no significant difference (+9.4 points, 95% interval +" in focal
-    assert "Against the base" not in focal
-    assert "One training seed" not in grpo
+    assert grpo.line.count(" over mazes and training seeds)") == grpo.line.count("95% interval")
+    assert "pass@8 no significant difference (0.0 points, " in grpo.line
+    assert "Against GRPO: pass@1 no significant difference (+9.4 points, 95% inter" in focal.line
+    assert "Against the base" not in focal.line
+    assert "One training seed" not in grpo.line
+    assert grpo.sentence == (
+        "GRPO against the base model: pass@1 higher by 59.4 points, "
+        "pass@8 no significant difference."
+    )
+    assert focal.sentence == (
+        "F-GRPO γ = 0.5 against GRPO: no significant difference in pass@1 or pass@8."
+    )
+    assert focal.details[0].startswith("pass@1: 81.2% against 71.9%, +9.4 points (95% interval −")
 
 
 def test_sentences_with_one_seed_and_a_loss(tmp_path):
@@ -247,15 +294,19 @@ def test_sentences_with_one_seed_and_a_loss(tmp_path):
     assert "pass@1 lower by 18.8 points (95% interval −" in grpo
     assert "pass@8 lower by 50.0 points" in grpo
     assert "pass@8 higher by 50.0 points" in focal
-    assert "over training seeds" not in grpo + focal
-    assert grpo.endswith("One training seed only: how far another would differ is not known.")
+    assert " over mazes)" in grpo
+    assert "and training seeds" not in grpo + focal
+    assert grpo.endswith("One training seed only: the noise of training is unknown.")
 
 
-def test_few_problems_are_noted(tmp_path):
+def test_what_limits_an_interval_is_noted(tmp_path):
     counts = {"base": [2] * 7, ("grpo", 0): [2, 3] * 3 + [8], ("grpo", 1): [3, 5] * 3 + [4]}
-    (line,) = lines_of(tmp_path, counts, arms=ARMS[:1])
-    assert "Note on pass@1 over mazes: 7 problems are few: the interval is too narrow." in line
-    assert "Note on pass@8 over mazes, pass@8 over training seeds: the spread is zero" in line
+    (one_seed,) = lines_of(tmp_path / "one", counts, arms=ARMS[:1], seeds=[0])
+    assert "Note on pass@1 over mazes: 7 problems are few: the interval is too narrow." in one_seed
+    assert "Note on pass@8 over mazes: the spread is zero" in one_seed
+    (two_seeds,) = lines_of(tmp_path / "two", counts, arms=ARMS[:1])
+    assert "Note on pass@8 over mazes and training seeds: the spread is zero" in two_seeds
+    assert two_seeds.count("Note on") == 1
 
 
 def test_arms_are_named_by_method_and_gamma_unless_two_would_be_equal():
@@ -270,10 +321,71 @@ def test_arms_are_named_by_method_and_gamma_unless_two_would_be_equal():
 
 
 def test_mazes_to_draw(run):
-    """The reference loses mazes 2 and 3 in both seeds; the other keeps only 3 in both."""
+    """The first arm loses mazes 2 and 3 in both seeds, the other none in both."""
     data, _ = run
-    assert choose(data, data.arms[0]) == ([3], True)
-    assert choose(data, data.arms[1]) == ([], False)
+    assert choose(data) == [3, 2]
+
+
+def test_which_arm_lost_a_maze_plays_no_part_in_drawing_it(tmp_path):
+    """Mazes 0 and 3 are lost by the focal arm, 1 by the other, 2 by both, 4 in one seed of two."""
+    lost = {("grpo", 0): "124", ("grpo", 1): "12", ("focal", 0): "023", ("focal", 1): "023"}
+    counts = {"base": [3, 5, 2, 4, 8, 7, 0, 0]}
+    counts |= {run: [0 if str(i) in gone else 6 for i in range(8)] for run, gone in lost.items()}
+    make_run(tmp_path, counts)
+    assert choose(load_run(tmp_path)) == [1, 3, 0, 2]
+    swapped = counts | {("grpo", s): counts["focal", s] for s in (0, 1)}
+    swapped |= {("focal", s): counts["grpo", s] for s in (0, 1)}
+    make_run(tmp_path / "swapped", swapped)
+    assert choose(load_run(tmp_path / "swapped")) == [1, 3, 0, 2]
+
+
+def test_an_arm_is_compared_with_the_one_it_differs_from_by_its_weight_alone(tmp_path):
+    arms = [
+        {"name": "grpo"},
+        {"name": "f-dapo", "method": "dapo", "gamma": 1.0},
+        {"name": "dapo", "method": "dapo"},
+        {"name": "f-cispo", "method": "cispo", "gamma": 1.0},
+    ]
+    counts = {"base": [1] * 8} | {(arm["name"], 0): [2, 3] * 4 for arm in arms}
+    make_run(tmp_path, counts, arms=arms, seeds=[0])
+    data = load_run(tmp_path)
+    numbers = compute(data)
+    pairs = list(dict.fromkeys((one.a, one.b) for one in numbers.contrasts))
+    assert pairs == [*(("base", arm["name"]) for arm in arms), ("dapo", "f-dapo")]
+    against = [verdict.sentence.partition(":")[0] for verdict in verdicts(data, numbers)]
+    assert against == [
+        "GRPO against the base model",
+        "F-DAPO γ = 1 against DAPO",
+        "DAPO against the base model",
+        "F-CISPO γ = 1 against the base model",
+    ]
+    entries = json.loads(summary(data, numbers, []))["arms"]
+    assert [entry["reference"] for entry in entries] == [None, "dapo", None, None]
+    styles = palette(data)
+    assert len({style.colour for style in styles.values()}) == len(styles)
+    assert styles["grpo"].line == styles["dapo"].line == "solid"
+
+
+def test_settings_name_the_schedule_and_how_often_limits_were_met(run):
+    """Of gradient norms 2, 1 and 2/3 one is above the limit 1; 0, 1/4 and 1/2 are cut off."""
+    data, _ = run
+    settings = dict(setting_rows(data))
+    assert "0 warm-up steps, then the rate constant; weight decay 0.01" in settings["Optimiser"]
+    base = settings["Base model's training"]
+    assert "0 warm-up steps, then the rate constant; weight decay 0.01, gradient norm at" in base
+    assert training_rows(data)[1] == (
+        "F-GRPO γ = 0.5",
+        "gradient norm above its limit of 1 in 33.3% of the steps; 25.0% of the responses cut off "
+        "at their limit, unfinished",
+    )
+
+
+def test_a_falling_rate_is_named_for_the_arm_that_has_it(tmp_path):
+    arms = [ARMS[0], {**ARMS[1], "schedule": "linear", "warmup_steps": 5}]
+    make_run(tmp_path, arms=arms)
+    shown = dict(setting_rows(load_run(tmp_path)))["Optimiser"].split("; AdamW")
+    assert "constant" in shown[0]
+    assert "5 warm-up steps, then the rate falling linearly to 0" in shown[1]
 
 
 @pytest.mark.parametrize(
@@ -307,18 +419,3 @@ def test_the_moving_average_is_that_of_the_steps_there_are(length, window):
 )
 def test_percentages_never_round_to_none_or_all(share, expected):
     assert percent(share) == expected
-
-
-@pytest.mark.parametrize(
-    ("difference", "expected"),
-    [
-        (1.26, "+1.3"),
-        (-2.0, "−2.0"),
-        (0.0, "0.0"),
-        (-1e-9, "0.0"),
-        (0.04, "+0.04"),
-        (-0.004, "−0.004"),
-    ],
-)
-def test_points_carry_their_sign(difference, expected):
-    assert points(difference) == expected

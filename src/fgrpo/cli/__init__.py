@@ -33,7 +33,7 @@ app.command("compare")(compare.compare)
 
 
 def main() -> None:
-    """Run the command line: exit code 2 for bad usage, 1 for failed work, 130 for Ctrl-C."""
+    """Run the command line: exit code 2 for bad usage, 1 for failed work."""
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
         print(__version__)
@@ -41,9 +41,6 @@ def main() -> None:
     debug = "--debug" in arguments
     try:
         app([argument for argument in arguments if argument != "--debug"])
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        sys.exit(130)
     except Exception as error:
         if debug:
             raise

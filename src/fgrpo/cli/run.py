@@ -15,7 +15,7 @@ from fgrpo.errors import UsageError
 
 def run(
     recipe: Annotated[
-        str, typer.Argument(metavar="[RECIPE]", help="Name of a shipped recipe, or a YAML file.")
+        str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe, or a YAML file.")
     ] = "maze-small",
     show_list: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
     changes: Annotated[
@@ -45,22 +45,30 @@ def run(
     chosen = load_recipe(recipe, changes)
     _check_device(device)
     from fgrpo.lab.experiment import run_experiment
+    from fgrpo.lab.files import locked
+    from fgrpo.lab.folders import LOCK_FILE
     from fgrpo.report import write_report
 
     folder = out or Path("runs") / chosen.name
     command = shlex.join(["fgrpo", *sys.argv[1:]])
-    with ProgressDisplay() as display:
-        run_experiment(
-            chosen,
-            folder,
-            command=command,
-            device=device,
-            workers=workers,
-            fresh=fresh,
-            show=display.show,
-            announce=display.announce,
-        )
-    for line in write_report(folder):
+    try:
+        with ProgressDisplay() as display:
+            run_experiment(
+                chosen,
+                folder,
+                command=command,
+                device=device,
+                workers=workers,
+                fresh=fresh,
+                show=display.show,
+                announce=display.announce,
+            )
+        with locked(folder / LOCK_FILE):
+            verdicts = write_report(folder)
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    for line in verdicts:
         print(line)
     print(f"\nReport: {folder / 'report.html'}")
 

@@ -21,9 +21,12 @@ _SHOWN = 10  # problem names listed in an error
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One side: ``n`` and ``c`` of shape (runs R, problems P), problems sorted by name."""
+    """One side: ``n`` and ``c`` of shape (runs R, problems P), problems sorted by name.
 
-    label: str
+    ``names`` are those of the runs in messages.
+    """
+
+    names: tuple[str, ...]
     problems: tuple[str, ...]
     n: NDArray[np.int64]
     c: NDArray[np.int64]
@@ -39,7 +42,12 @@ class Arm:
         return int(self.n.min())
 
     @property
-    def fewest_name(self) -> str:
+    def fewest_run(self) -> str:
+        """The run that has so few, by name."""
+        return self.names[int(self.n.argmin()) // len(self.problems)]
+
+    @property
+    def fewest_problem(self) -> str:
         """The problem that has so few."""
         return self.problems[int(self.n.argmin()) % len(self.problems)]
 
@@ -53,30 +61,34 @@ def _names(problems: set[str]) -> str:
     return f"{shown}, …" if len(problems) > _SHOWN else shown
 
 
-def _listed(label: str, runs: Runs) -> list[tuple[str, Counts]]:
-    """Name each run of an arm: A, or A[0], A[1], … when there are several."""
+def _listed(label: str, runs: Runs, names: Sequence[str] | None) -> list[tuple[str, Counts]]:
+    """Name each run of an arm: as told, or A, or A[0], A[1], … when there are several."""
     given = [runs] if isinstance(runs, Counts) else list(runs)
     if not given:
         raise ValueError(f"{label} holds no runs; pass at least one Counts")
-    named = []
-    for i, counts in enumerate(given):
-        name = label if len(given) == 1 else f"{label}[{i}]"
+    if names is None:
+        names = [label] if len(given) == 1 else [f"{label}[{i}]" for i in range(len(given))]
+    for name, counts in zip(names, given, strict=True):
         if not isinstance(counts, Counts):
             kind = type(counts).__name__
             raise TypeError(f"{name} must be Counts, got a {kind}; see fgrpo.records.read_counts")
         if not counts.problems:
             raise ValueError(f"{name} holds no problems")
-        named.append((name, counts))
-    return named
+    return list(zip(names, given, strict=True))
 
 
-def align(a: Runs, b: Runs) -> tuple[Arm, Arm]:
+def align(
+    a: Runs, b: Runs, *, names: tuple[Sequence[str], Sequence[str]] | None = None
+) -> tuple[Arm, Arm]:
     """Pair two arms by problem name.
 
     Parameters
     ----------
     a, b
         The runs of the reference and of the other side, one or several.
+    names
+        What to call the runs of either side in messages, such as their files; by default A or
+        A[0], A[1], …, and B likewise.
 
     Returns
     -------
@@ -88,7 +100,9 @@ def align(a: Runs, b: Runs) -> tuple[Arm, Arm]:
     ValueError
         If the runs do not all hold the same problems; lists up to ten names each way.
     """
-    first, *others = named = [*_listed("A", a), *_listed("B", b)]
+    names_a, names_b = names or (None, None)
+    sides = (_listed("A", a, names_a), _listed("B", b, names_b))
+    first, *others = (*sides[0], *sides[1])
     expected = set(first[1].problems)
     for name, counts in others:
         found = set(counts.problems)
@@ -103,12 +117,12 @@ def align(a: Runs, b: Runs) -> tuple[Arm, Arm]:
                 "both on the same problems, or drop those that one lacks"
             )
     arms = []
-    for label in "AB":
-        runs = [counts for name, counts in named if name[0] == label]
+    for side in sides:
+        runs = [counts for _, counts in side]
         orders = [sorted(range(len(r.problems)), key=r.problems.__getitem__) for r in runs]
         arms.append(
             Arm(
-                label,
+                tuple(name for name, _ in side),
                 tuple(sorted(expected)),
                 np.stack([run.n[order] for run, order in zip(runs, orders, strict=True)]),
                 np.stack([run.c[order] for run, order in zip(runs, orders, strict=True)]),
@@ -132,8 +146,8 @@ def check_k(k: int | Sequence[int], *arms: Arm) -> NDArray[np.int64]:
         if max(values) > arm.fewest:
             raise ValueError(
                 f"pass@{max(values)} needs at least {max(values)} samples of every problem, but "
-                f"{arm.label} has {arm.fewest} of {arm.fewest_name!r}; sample more, or ask for "
-                f"k ≤ {arm.fewest}"
+                f"{arm.fewest_run} has {arm.fewest} of {arm.fewest_problem!r}; sample more, or "
+                f"ask for k ≤ {arm.fewest}"
             )
     return np.array(values, dtype=np.int64)
 

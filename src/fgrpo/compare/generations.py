@@ -72,7 +72,7 @@ def compare_generations(
     """
     arm_a, arm_b = align([a], [b])
     draws = check_draws(draws, LEAST_DRAWS)
-    m = _check_m(m, arm_a, arm_b)
+    m = check_m(m, arm_a, arm_b)
     ks = check_k(k, arm_a, arm_b)
     if ks.max() > m:
         raise ValueError(
@@ -106,14 +106,15 @@ def compare_generations(
     return results
 
 
-def _check_m(m: int, *arms: Arm) -> int:
+def check_m(m: int, *arms: Arm) -> int:
+    """Refuse subsamples that some problem cannot give, and those that all hold every sample."""
     m = operator.index(m)
     fewest = min(arms, key=lambda arm: arm.fewest)
     half = max(1, fewest.fewest // 2)
     if not 1 <= m <= fewest.fewest:
         raise ValueError(
-            f"m = {m} is not in 1 … {fewest.fewest}, the samples that {fewest.label} has of "
-            f"{fewest.fewest_name!r}; pass m={half} (half of them), or sample more"
+            f"m = {m} is not in 1 … {fewest.fewest}, the samples that {fewest.fewest_run} has "
+            f"of {fewest.fewest_problem!r}; pass m={half} (half of them), or sample more"
         )
     if all((arm.n == m).all() for arm in arms):
         raise ValueError(

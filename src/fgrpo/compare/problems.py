@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgrpo.compare.arms import Runs, align, check_draws, check_k
-from fgrpo.compare.result import LEAST_DRAWS, NO_SPREAD, Comparison, summarise
+from fgrpo.compare.result import (
+    LEAST_DRAWS,
+    LEAST_PROBLEMS,
+    NO_SPREAD,
+    TOO_FEW,
+    UNJUDGED,
+    Comparison,
+    summarise,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,9 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NOISE = "problems (which problems were asked, and through each problem's estimate, generations)"
-# Without any difference, all of P problems favour one side with probability 2^(1−P): below 0.05
-# from 6 on. The bootstrap does not know that and would call 2 of 2 significant.
-_TOO_FEW = 6
 _FEW = 20  # with P problems the interval is about √((P−1)/P)·1.96/t(P−1) of what it should be
 _CHUNK = 1 << 20  # resampled problems held in memory at a time
 
@@ -81,9 +86,9 @@ def compare_problems(
     ):
         error, interval, p_value = summarise(row)
         caveat = NO_SPREAD if error == 0 else few
-        if size < _TOO_FEW:
-            error, interval, p_value = np.nan, (np.nan, np.nan), np.nan
-            caveat = f"it takes at least {_TOO_FEW} problems, not {size}; see compare_generations"
+        if size < LEAST_PROBLEMS:
+            error, interval, p_value = UNJUDGED
+            caveat = TOO_FEW.format(size)
         results.append(
             Comparison(
                 k=int(one),

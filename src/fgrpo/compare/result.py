@@ -15,6 +15,11 @@ SIGNIFICANT = 0.05
 LEAST_DRAWS = 1000  # 25 draws in each tail: the interval's ends then vary by some 20% of their gap
 # Means over problems of values in [0, 1] are exact to about 1e-14; a smaller difference is none.
 ZERO = 1e-12
+# Without any difference, all of P problems favour one side with probability 2^(1−P): below 0.05
+# from 6 on. The bootstrap does not know that and would call 2 of 2 significant.
+LEAST_PROBLEMS = 6
+TOO_FEW = f"it takes at least {LEAST_PROBLEMS} problems, not {{}}"
+UNJUDGED = (math.nan, (math.nan, math.nan), math.nan)  # standard error, interval, p
 NO_SPREAD = "the spread is zero, which does not show that the noise is"
 
 
@@ -78,14 +83,44 @@ class Comparison:
         if math.isnan(self.p_value):
             return f"the difference in pass@{self.k} cannot be judged: {self.caveat}"
         if self.p_value >= SIGNIFICANT:
-            return f"no significant difference in pass@{self.k} (p = {self.p_value:.2g})"
-        low, high = sorted(abs(100 * end) for end in self.interval)
+            return f"no significant difference in pass@{self.k} (p {self.p_text})"
+        low, high = (points(100 * end) for end in self.interval)
         side = "higher" if self.estimate > 0 else "lower"
         return (
-            f"pass@{self.k} is {side} for B by {abs(100 * self.estimate):.2g} points "
-            f"(95% interval {low:.2g} to {high:.2g}, p = {self.p_value:.2g})"
+            f"pass@{self.k} is {side} for B by {points(100 * abs(self.estimate)).lstrip('+')} "
+            f"points (95% interval {low} to {high}, p {self.p_text})"
             + (f"; but {self.caveat}" if self.caveat else "")
         )
+
+    @property
+    def p_text(self) -> str:
+        """The p-value in words: "= 0.4", "< 0.001", "≤ 0.002", or "–" if it is NaN.
+
+        Two significant digits, and more where two would round what is below 0.05 up to it; "≤",
+        rounded up, where no draw contradicts, so that more draws might give a smaller p.
+        """
+        p = self.p_value
+        if math.isnan(p):
+            return "–"
+        if p < 0.001:
+            return "< 0.001"
+        if self.draws and p <= 2 / (self.draws + 1):
+            scale = 10 ** (1 - math.floor(math.log10(p)))
+            return f"≤ {math.ceil(round(p * scale, 9)) / scale:.2g}"
+        texts = (f"{p:.{digits}g}" for digits in range(2, 18))  # 17 digits tell any two apart
+        return "= " + next(t for t in texts if (float(t) < SIGNIFICANT) == (p < SIGNIFICANT))
+
+
+def points(difference: float) -> str:
+    """Write a difference in percentage points with its sign and one decimal.
+
+    A difference that would so be written 0.0 gets as many decimals as its first digit needs: an
+    interval that excludes 0 is seen to.
+    """
+    if abs(difference) < 100 * ZERO:
+        return "0.0"
+    texts = (f"{difference:+.{decimals}f}" for decimals in range(1, 12))
+    return next(text for text in texts if float(text)).replace("-", "−")
 
 
 def summarise(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fgrpo.compare.arms import Runs, align, check_k
-from fgrpo.compare.result import NO_SPREAD, ZERO, Comparison
+from fgrpo.compare.result import NO_SPREAD, Comparison
+from fgrpo.compare.student import add, student, variance_of_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 
 def compare_seeds(
@@ -65,7 +61,9 @@ def compare_seeds(
     results = []
     for one, runs_a, runs_b in zip(ks, averages_a, averages_b, strict=True):
         estimate = float(runs_b.mean() - runs_a.mean())
-        error, interval, p_value = _welch(estimate, runs_a, runs_b)
+        error, interval, p_value = student(
+            estimate, add(variance_of_mean(runs_a), variance_of_mean(runs_b))
+        )
         results.append(
             Comparison(
                 k=int(one),
@@ -83,22 +81,3 @@ def compare_seeds(
             )
         )
     return results
-
-
-def _welch(estimate: float, *arms: NDArray[np.float64]) -> tuple[float, tuple[float, float], float]:
-    """Return standard error, 95% interval and p; an arm of one run or without spread adds none."""
-    # Imported here: importing fgrpo loads NumPy and nothing heavier.
-    from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped,unused-ignore]
-
-    varying = [arm for arm in arms if len(arm) > 1 and np.ptp(arm) > ZERO]
-    if not varying:
-        if abs(estimate) <= ZERO:
-            return 0.0, (estimate, estimate), 1.0
-        return 0.0, (math.nan, math.nan), math.nan
-    shares = [float(arm.var(ddof=1)) / len(arm) for arm in varying]
-    total = sum(shares)
-    freedom = total**2 / sum(v**2 / (len(arm) - 1) for v, arm in zip(shares, varying, strict=True))
-    error = math.sqrt(total)
-    half = error * float(stdtrit(freedom, 0.975))
-    p_value = 2 * float(stdtr(freedom, -abs(estimate) / error))
-    return error, (estimate - half, estimate + half), p_value

@@ -71,7 +71,7 @@ def evaluate(
                     model,
                     task.prompts(walls).to(device),
                     samples,
-                    max_tokens=recipe.maze.max_response_tokens,
+                    max_tokens=recipe.maze.response_cap,
                     eos=Token.EOS,
                     pad=Token.PAD,
                     generator=torch_rng(recipe.evaluation.seed, Purpose.EVALUATION, *stream, first),

@@ -18,6 +18,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from pydantic import ValidationError
 
 from fgrpo.errors import RunError, UsageError
 from fgrpo.lab.files import locked, make_folder, write_text
@@ -30,12 +31,13 @@ from fgrpo.lab.folders import (
 )
 from fgrpo.lab.jobs import Job, Progress, run_jobs
 from fgrpo.lab.provenance import provenance
+from fgrpo.lab.settings import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fgrpo.lab.settings import ArmSettings, Recipe
+    from fgrpo.lab.settings import ArmSettings
 
 SFT_THREADS = 2  # fixed: the number of threads changes how sums are rounded
 
@@ -96,7 +98,9 @@ def run_experiment(
             _clear(folder)
         claim(folder, recipe)
         _note_start(folder, provenance(command, device))
-        with locked(base / LOCK_FILE, wait=float("inf")):  # another run may be making it
+        with locked(base / LOCK_FILE, wait=10.0):
+            if not (base / ENVIRONMENT_FILE).exists():
+                _note_start(base, provenance(command, device))
             stage([sft_job(recipe, base, device)], 1, show, announce)
         stage(rl_jobs(recipe, folder, base, device), workers, show, announce)
 
@@ -116,15 +120,22 @@ def stage(
 def claim(folder: Path, recipe: Recipe) -> None:
     """Mark the folder as this recipe's, or refuse with the differences."""
     path = folder / RECIPE_FILE
-    resolved = recipe.model_dump(mode="json")
     if not path.exists():
+        resolved = recipe.model_dump(mode="json")
         write_text(path, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
         return
     try:
-        there = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML; start over with --fresh") from error
-    differences = _differences(there, resolved)
+        # Read as a recipe, so that a field added since has its default there too.
+        there = Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise UsageError(
+            f"{path}: not a recipe of this version; start over with --fresh"
+        ) from error
+    irrelevant = {"description", "checkpoint_every"}  # change no result
+    differences = _differences(
+        there.model_dump(mode="json", exclude=irrelevant),
+        recipe.model_dump(mode="json", exclude=irrelevant),
+    )
     if differences:
         raise UsageError(
             f"{folder} was made by another recipe: {'; '.join(differences)}. "
@@ -197,9 +208,14 @@ def _evaluate_base(
 def _note_start(folder: Path, made_by: dict[str, Any]) -> None:
     path = folder / ENVIRONMENT_FILE
     try:
-        starts = json.loads(path.read_text()) if path.exists() else []
+        starts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     except ValueError as error:
         raise RunError(f"{path}: not JSON ({error}); delete it to go on") from error
+    if starts and starts[0]["device"] != made_by["device"]:
+        raise UsageError(
+            f"{folder} was begun on {starts[0]['device']}: go on with --device "
+            f"{starts[0]['device']}, or start over with --fresh"
+        )
     write_text(path, json.dumps([*starts, made_by], indent=2) + "\n")
 
 

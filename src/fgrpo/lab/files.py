@@ -34,7 +34,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a small text file under a temporary name, then rename it."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
         replace_file(temporary, path)
     except OSError as error:
         with suppress(OSError):
@@ -61,7 +61,11 @@ def locked(path: Path, *, wait: float = 0.0) -> Iterator[None]:
         If another process still holds it.
     """
     deadline = time.monotonic() + wait
-    with path.open("a") as file:
+    try:
+        file = path.open("a")
+    except OSError as error:
+        raise RunError(f"{path.parent}: cannot be written ({error.strerror})") from error
+    with file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,7 +12,6 @@ import signal
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from multiprocessing import connection, parent_process
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,8 +98,7 @@ def _start(queue: Queue[Progress]) -> None:
 def _run(job: Job) -> None:
     def progress(done: int, text: str = "") -> None:
         if _queue is not None:
-            with suppress(OSError):
-                _queue.put(Progress(job.name, done, text))
+            _queue.put(Progress(job.name, done, text))
 
     import torch  # here, so that the parent stays light
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any, Self
 
 from fgrpo.errors import RunError
@@ -27,7 +28,7 @@ class MetricsLog:
         kept = [line for line in read_metrics(path) if line["step"] < keep_below]
         write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._path = path
-        self._file = path.open("a")
+        self._file = path.open("a", encoding="utf-8")
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one step's figures."""
@@ -36,6 +37,10 @@ class MetricsLog:
             self._file.flush()
         except OSError as error:
             raise RunError(f"{self._path}: could not be written ({error.strerror})") from error
+
+    def sync(self) -> None:
+        """Put what was written on the disk: call before saving a state that is past it."""
+        os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
         return self
@@ -56,14 +61,14 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         return []
     lines = []
     # What follows the last newline was torn by a kill.
-    for number, text in enumerate(path.read_text().split("\n")[:-1], 1):
+    for number, text in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
         try:
             line = json.loads(text)
             line["step"] = int(line["step"])
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"{path}:{number}: not one step's metrics ({text[:40]!r}); "
-                "remove the line, or the folder to train this arm again"
+                f"delete {path.parent} and run again"
             ) from error
         lines.append(line)
     return lines

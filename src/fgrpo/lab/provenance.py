@@ -47,18 +47,24 @@ def provenance(command: str, device: str) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """Name the checkout's commit, with a mark if it has changes; None for an installed package."""
-    folder = Path(fgrpo.__file__).parent
+    here = Path(fgrpo.__file__)
     try:
-        described = subprocess.run(
-            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        # An installed package may lie inside another project's checkout: is it tracked there?
+        _git(here.parent, "ls-files", "--error-unmatch", here.name)
+        return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=12")
     except (OSError, subprocess.SubprocessError):
         return None
-    return described.stdout.strip()
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+    )
+    return done.stdout.strip()
 
 
 def _processor() -> str:

@@ -38,7 +38,7 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
     """
     path = shipped_recipes().get(name, Path(name))
     try:
-        data = yaml.safe_load(path.read_text())
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(shipped_recipes())
         raise UsageError(f"no recipe {name!r}: give one of {known}, or a YAML file") from None

@@ -18,6 +18,9 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # also names a folder
 
+# Spanning trees of the grid of cells; from size 9 on (100,352) there are plenty.
+NUMBER_OF_MAZES = {5: 4, 7: 192}
+
 # Paper, appendix B and L.2: the trust region of each method, as offsets from a ratio of 1.
 CLIP_BOUNDS = {"grpo": (0.2, 0.2), "dapo": (0.2, 0.28), "cispo": (1.0, 5.0)}
 
@@ -33,8 +36,9 @@ class MazeSettings(Settings):
 
     size: Annotated[int, Field(ge=5, le=65, description="Rows and columns, odd.")] = 9
     max_response_tokens: Annotated[
-        int, Field(ge=4, description="A response is cut here and earns 0.")
-    ] = 40
+        int | None,
+        Field(description="A response is cut here and earns 0; empty: the longest path's tokens."),
+    ] = None
 
     @field_validator("size")
     @classmethod
@@ -42,6 +46,26 @@ class MazeSettings(Settings):
         if size % 2 == 0:
             raise ValueError(f"must be odd (cells lie on odd rows and columns): try {size + 1}")
         return size
+
+    @model_validator(mode="after")
+    def _longest_path_fits(self) -> Self:
+        if self.response_cap < self._longest:
+            raise ValueError(
+                f"max_response_tokens {self.max_response_tokens} cuts off right answers: the "
+                f"longest path of size {self.size} takes {self._longest} tokens"
+            )
+        return self
+
+    @property
+    def _longest(self) -> int:
+        cells = (self.size - 1) // 2
+        return 2 * (cells * cells - 1) + 2  # two moves a cell, then DONE and <eos>
+
+    @property
+    def response_cap(self) -> int:
+        """Most tokens of a response."""
+        asked = self.max_response_tokens
+        return self._longest if asked is None else asked
 
     @property
     def prompt_tokens(self) -> int:
@@ -114,7 +138,7 @@ class TrainSettings(OptimizerSettings):
     minibatches: Annotated[int, Field(ge=1, description="Updates per pass over a batch.")] = 1
     epochs: Annotated[int, Field(ge=1, description="Passes over a batch.")] = 1
     micro_batch_tokens: Annotated[
-        int, Field(ge=1, description="Most tokens in one forward pass; bounds the memory.")
+        int, Field(ge=1, description="Tokens in one forward pass; a larger group goes alone.")
     ] = 4096
 
     @field_validator("group_size", mode="before")
@@ -190,6 +214,16 @@ class Recipe(Settings):
         return data
 
     @model_validator(mode="after")
+    def _enough_mazes(self) -> Self:
+        mazes = NUMBER_OF_MAZES.get(self.maze.size)
+        if mazes is not None and self.evaluation.problems >= mazes:
+            raise ValueError(
+                f"evaluation.problems {self.evaluation.problems} leaves none to train on: there "
+                f"are {mazes} mazes of size {self.maze.size}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_and_seeds_differ(self) -> Self:
         names = [arm.name for arm in self.arms]
         for kind, values in (("arm names", names), ("seeds", self.seeds)):
@@ -200,10 +234,16 @@ class Recipe(Settings):
             raise ValueError("an arm may not be called 'base': that is the model before training")
         return self
 
-    @property
-    def reference_arm(self) -> ArmSettings | None:
-        """The first arm without focal weight, which the others are compared with."""
-        return next((arm for arm in self.arms if arm.gamma == 0), None)
+    def reference_for(self, arm: ArmSettings) -> ArmSettings | None:
+        """Return the arm that ``arm`` is compared with, or None if there is only the base.
+
+        It is the first arm without focal weight (γ = 0) that equals ``arm`` in every setting but
+        name and γ, so that nothing else can make the difference. None for that arm itself.
+        """
+        shared = arm.model_dump(exclude={"name", "gamma"})
+        equal = (one for one in self.arms if one.model_dump(exclude={"name", "gamma"}) == shared)
+        found = next((one for one in equal if one.gamma == 0), None)
+        return None if found is None or found.name == arm.name else found
 
     def evaluation_steps(self, arm: ArmSettings) -> list[int]:
         """Return the steps after which an arm is evaluated: every so many, and its last."""

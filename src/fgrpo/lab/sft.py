@@ -80,8 +80,9 @@ def train_base(
             )
             done = step + 1
             if done % recipe.checkpoint_every == 0 and done < settings.steps:
+                log.sync()
                 save_state(state, model, optimizer, done, label)
             progress(done, f"loss {loss.item():.3f}")
-    length = recipe.maze.prompt_tokens + recipe.maze.max_response_tokens
+    length = recipe.maze.prompt_tokens + recipe.maze.response_cap
     save_model(folder, model, max_positions=length, bos=Token.BOS, eos=Token.EOS)
     state.unlink(missing_ok=True)

@@ -78,6 +78,9 @@ def train_arm(
     optimizer = make_optimizer(model, arm)
     label = f"{arm.name} seed {seed} from sft {recipe.sft_hash}"
     start = load_state(folder / STATE, model, optimizer, label) or 0
+    if start == 0:  # what a lost training left behind
+        for stale in (folder / "records").glob("step-*.jsonl"):
+            stale.unlink()
     evaluations = set(recipe.evaluation_steps(arm))
     progress(start, "")
 
@@ -100,11 +103,12 @@ def train_arm(
             log.write(figures)
             done = step + 1
             if done % recipe.checkpoint_every == 0 or done in evaluations:
+                log.sync()
                 save_state(folder / STATE, model, optimizer, done, label)
             progress(done, f"reward {figures['reward']:.2f}")
             if done in evaluations:
                 evaluated(done)
-    length = recipe.maze.prompt_tokens + recipe.maze.max_response_tokens
+    length = recipe.maze.prompt_tokens + recipe.maze.response_cap
     save_model(folder / "model", model, max_positions=length, bos=Token.BOS, eos=Token.EOS)
 
 
@@ -126,7 +130,7 @@ def _train_step(
         model,
         task.prompts(walls).to(device),
         arm.group_size,
-        max_tokens=recipe.maze.max_response_tokens,
+        max_tokens=recipe.maze.response_cap,
         eos=Token.EOS,
         pad=Token.PAD,
         generator=torch_rng(seed, Purpose.ROLLOUTS, step),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from fgrpo.errors import RunError
 from fgrpo.lab.packing import Responses, distinct_responses, response_logprobs, split
 from fgrpo.lab.sampling import Rollouts, autocast
 from fgrpo.objective import cispo_loss, dapo_loss
@@ -39,6 +40,11 @@ def apply_gradient(
     -------
     float
         The gradient's norm before clipping.
+
+    Raises
+    ------
+    RunError
+        If the gradient is not finite; nothing is changed then.
     """
     factor = min(1.0, (update + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
     if settings.schedule == "linear":
@@ -46,6 +52,11 @@ def apply_gradient(
     for group in optimizer.param_groups:
         group["lr"] = settings.learning_rate * factor
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+    if not torch.isfinite(norm):
+        raise RunError(
+            f"update {update}: the gradient's norm is {float(norm)}; lower learning_rate "
+            f"({settings.learning_rate}) or raise warmup_steps ({settings.warmup_steps})"
+        )
     optimizer.step()
     return float(norm)
 

@@ -72,7 +72,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> Decoder:
         If a file is missing or corrupt, or does not fit the configuration.
     """
     try:
-        config = json.loads((folder / CONFIG).read_text())
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         _check_architecture(config)
         sizes = {name: config[name] for name in ModelSettings.model_fields}
         model = Decoder(ModelSettings.model_validate(sizes), config["vocab_size"])

@@ -37,6 +37,8 @@ _METRICS = (
     "groups_solved_none",
     "groups_mixed",
     "entropy",
+    "grad_norm",
+    "truncated",
     "seconds_sampling",
     "seconds_training",
 )
@@ -94,11 +96,10 @@ class RunData:
     arms: tuple[ArmRuns, ...]
     environment: Sequence[Mapping[str, Any]]
 
-    @property
-    def reference(self) -> ArmRuns | None:
-        """The arm the others are compared with, if the recipe has one."""
-        chosen = self.recipe.reference_arm
-        return next((arm for arm in self.arms if chosen and arm.name == chosen.name), None)
+    def reference_for(self, arm: ArmRuns) -> ArmRuns | None:
+        """Return the arm that ``arm`` is compared with, or None if there is only the base."""
+        chosen = self.recipe.reference_for(arm.settings)
+        return next((one for one in self.arms if chosen and one.name == chosen.name), None)
 
     @property
     def samples(self) -> int:

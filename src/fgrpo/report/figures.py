@@ -52,9 +52,13 @@ def _pass_at_k(numbers: Statistics, styles: Styles, several: bool) -> DrawnFigur
         axes.set_ylabel("mazes solved: pass@k (%)")
         _percent_axis(axes)
 
-    bands = "Bands: 95% bootstrap intervals over mazes." + (
-        "" if np.isfinite(numbers.curves[0].low).all() else " (None: too few mazes.)"
-    )
+    bands = "No bands: too few mazes."
+    if np.isfinite(numbers.curves[0].low).all():
+        bands = (
+            "Bands: 95% bootstrap intervals over mazes, of each curve alone. Whether bands of two "
+            "arms overlap says nothing about their difference, as arms are compared on the same "
+            "mazes: see the verdicts."
+        )
     lines = "Thick lines: means over seeds; thin: each seed. " if several else ""
     last = numbers.ks[-1]
     shown = "; ".join(

@@ -1,4 +1,4 @@
-"""A few of the mazes that training lost, drawn."""
+"""The mazes that training lost although the base solved them most often, drawn."""
 
 from __future__ import annotations
 
@@ -30,35 +30,28 @@ class LostMazes:
 
 
 def lost_mazes(data: RunData) -> LostMazes:
-    """Draw up to three mazes that the base solved and the reference arm lost in most seeds.
+    """Draw up to three mazes that the base solved and at least one arm lost in most seeds.
 
-    Those that some other arm kept in most seeds come before the rest, and among equals the
-    mazes that the base solved most often.
+    They are those that the base solved most often, whichever arms lost them.
     """
-    reference = data.reference
-    if reference is None:
-        return LostMazes("Not drawn: no arm is without focal weight.", [])
-    places, kept = choose(data, reference)
-    if not places:
-        return LostMazes(
-            f"{reference.label} lost no held-out maze in most of its seeds that the base model "
-            "had solved.",
-            [],
-        )
+    several = len(data.recipe.seeds) > 1
+    often = "in most of its seeds" if several else "in its one seed"
+    lost = choose(data)
+    if not lost:
+        return LostMazes(f"No arm lost {often} a held-out maze that the base model had solved.", [])
     walls = _held_out(data)
     if walls is None:
         return LostMazes(
             "The mazes are not drawn: that takes PyTorch, which is not installed here.", []
         )
+    places = lost[:MOST]
+    found = f"{len(lost)} held-out maze{'s' if len(lost) > 1 else ''}"
+    shown = f"the {len(places)} that the base solved most often"
     note = (
-        f"Held-out mazes that the base model solved and {reference.label} no longer solved in "
-        "most of its seeds"
-    )
-    if kept:
-        note += ", and that another arm kept in most of its seeds"
-    note += (
-        f". Shown: {len(places)}, those the base had solved most often. The line is the only right "
-        f"path; the counts are right samples of {data.samples}, for each seed."
+        f"The base model solved {found} that at least one arm no longer solved {often}. Drawn: "
+        f"{shown if len(places) < len(lost) else 'all'}, whichever arms lost them. The line is the "
+        f"only right path; the counts are right samples of {data.samples}"
+        f"{', for each seed' if several else ''}."
     )
     figures = [
         _drawn(data, place, walls[_number(data.base.problems[place])], number)
@@ -67,14 +60,10 @@ def lost_mazes(data: RunData) -> LostMazes:
     return LostMazes(note, figures)
 
 
-def choose(data: RunData, reference: ArmRuns) -> tuple[list[int], bool]:
-    """Return places of the mazes to draw, and whether another arm kept them."""
-    lost = (data.base.c > 0) & (_solved(reference) < 0.5)
-    others = [_solved(arm) > 0.5 for arm in data.arms if arm is not reference]
-    kept = lost & np.any(others, axis=0) if others else np.zeros_like(lost)
-    candidates = np.flatnonzero(kept if kept.any() else lost)
-    order = sorted(candidates.tolist(), key=lambda place: (-data.base.c[place], place))
-    return order[:MOST], bool(kept.any())
+def choose(data: RunData) -> list[int]:
+    """Return places of the mazes lost by some arm in most seeds, the base's most solved first."""
+    lost = (data.base.c > 0) & np.any([_solved(arm) < 0.5 for arm in data.arms], axis=0)
+    return sorted(np.flatnonzero(lost).tolist(), key=lambda place: (-data.base.c[place], place))
 
 
 def _solved(arm: ArmRuns) -> NDArray[np.float64]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined
 
-from fgrpo.report.settings_table import environment_rows, setting_rows
+from fgrpo.report.settings_table import environment_rows, setting_rows, training_rows
 from fgrpo.report.statistics import BOOTSTRAP_SEED, DRAWS
-from fgrpo.report.verdict import HIGHER, LOWER, judge, p_value, percent, points
+from fgrpo.report.verdict import HIGHER, LOWER, in_points, judge, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ def render_page(
     lost: LostMazes,
 ) -> str:
     """Fill the template; all pictures lie inside the page."""
-    template = resources.files("fgrpo.report").joinpath("template.html").read_text("utf-8")
+    template = resources.files("fgrpo.report").joinpath("template.html").read_text(encoding="utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -43,7 +43,11 @@ def render_page(
         samples=data.samples,
         problems=len(data.base.problems),
         seeds=data.recipe.seeds,
-        has_reference=data.reference is not None,
+        unpaired=[
+            arm.label
+            for arm in data.arms
+            if arm.settings.gamma > 0 and data.reference_for(arm) is None
+        ],
         verdicts=said,
         colours={name: style.colour for name, style in styles.items()},
         figures=figures,
@@ -52,8 +56,10 @@ def render_page(
         base=numbers.curves[0],
         pass_rows=_pass_rows(numbers),
         contrast_groups=_contrast_groups(numbers.contrasts),
+        contrasts=len(numbers.contrasts),
         lost_gained=numbers.lost_gained,
         settings=setting_rows(data),
+        training=training_rows(data),
         environment=environment_rows(data),
         draws=f"{DRAWS:,}",
         bootstrap_seed=BOOTSTRAP_SEED,
@@ -96,14 +102,14 @@ def _contrast_groups(contrasts: Sequence[Contrast]) -> list[dict[str, Any]]:
                 "name": one.b,
                 "label": one.b_label,
                 "k": one.k,
-                "a": percent(one.problems.a),
-                "b": percent(one.problems.b),
-                "difference": points(100 * one.problems.estimate),
-                "noises": [_noise(one.problems), _noise(one.seeds)],
+                "a": percent(one.deciding.a),
+                "b": percent(one.deciding.b),
+                "difference": in_points(one.deciding.estimate),
+                "noises": [_noise(noise) for noise in one.noises.values()],
                 "verdict": verdict,
                 "marked": verdict in (HIGHER, LOWER),
                 "caveats": list(
-                    dict.fromkeys(c.caveat for c in (one.problems, one.seeds) if c and c.caveat)
+                    dict.fromkeys(c.caveat for c in one.noises.values() if c and c.caveat)
                 ),
             }
         )
@@ -117,4 +123,4 @@ def _noise(one: Comparison | None) -> tuple[str, str]:
     low, high = one.interval
     if low != low:
         return "not known", ""
-    return f"{points(100 * low)} to {points(100 * high)}", p_value(one.p_value)
+    return f"{in_points(low)} to {in_points(high)}", one.p_text

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fgrpo.report.verdict import percent
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fgrpo.lab.settings import ArmSettings
-    from fgrpo.report.data import RunData
+    from fgrpo.lab.settings import ArmSettings, OptimizerSettings
+    from fgrpo.report.data import ArmRuns, RunData
 
 Rows = list[tuple[str, str]]
 
@@ -39,7 +41,7 @@ def setting_rows(data: RunData) -> Rows:
         (
             "Task",
             f"mazes of {recipe.maze.size} × {recipe.maze.size} squares, "
-            f"responses of at most {recipe.maze.max_response_tokens} tokens",
+            f"responses of at most {recipe.maze.response_cap} tokens",
         ),
         (
             "Held-out evaluation",
@@ -55,9 +57,27 @@ def setting_rows(data: RunData) -> Rows:
         (
             "Base model's training",
             f"{sft.steps} supervised steps of {sft.batch_size} solved mazes, learning rate "
-            f"{sft.learning_rate:g}, seed {sft.seed}",
+            f"{sft.learning_rate:g}, seed {sft.seed}; {_optimiser(sft)}",
         ),
     ]
+
+
+def training_rows(data: RunData) -> Rows:
+    """Say for each arm how often its gradient was clipped and its responses cut off."""
+    return [(arm.label, _limits_met(arm)) for arm in data.arms]
+
+
+def _limits_met(arm: ArmRuns) -> str:
+    lines = [line for run in arm.runs for line in run.metrics]
+    limit = arm.settings.max_grad_norm
+    clipped = sum(line["grad_norm"] > limit for line in lines) / len(lines)
+    truncated = sum(line["truncated"] for line in lines) / len(lines)
+    updates = arm.settings.epochs * arm.settings.minibatches
+    norm = "gradient norm" if updates == 1 else f"mean gradient norm of the {updates} updates"
+    return (
+        f"{norm} above its limit of {limit:g} in {percent(clipped)} of the steps; "
+        f"{percent(truncated)} of the responses cut off at their limit, unfinished"
+    )
 
 
 def environment_rows(data: RunData) -> Rows:
@@ -92,10 +112,11 @@ def _step(arm: ArmSettings) -> str:
     )
 
 
-def _optimiser(arm: ArmSettings) -> str:
+def _optimiser(settings: OptimizerSettings) -> str:
+    after = "constant" if settings.schedule == "constant" else "falling linearly to 0"
     return (
-        f"AdamW, {arm.warmup_steps} warm-up steps, weight decay {arm.weight_decay:g}, "
-        f"gradient norm at most {arm.max_grad_norm:g}"
+        f"AdamW, {settings.warmup_steps} warm-up steps, then the rate {after}; weight decay "
+        f"{settings.weight_decay:g}, gradient norm at most {settings.max_grad_norm:g}"
     )
 
 

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgrpo.compare import Comparison, compare_problems, compare_seeds
+from fgrpo.compare import (
+    Comparison,
+    compare_problems,
+    compare_problems_and_seeds,
+    compare_seeds,
+)
 from fgrpo.passk import pass_at_k
+from fgrpo.records import Counts
 from fgrpo.report.data import BASE, BASE_LABEL
 
 if TYPE_CHECKING:
@@ -16,12 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fgrpo.records import Counts
     from fgrpo.report.data import ArmRuns, RunData
 
 BOOTSTRAP_SEED = 0  # every bootstrap starts from it: the same folder gives the same report
 DRAWS = 10_000
-LEAST_PROBLEMS = 6  # as in compare_problems: fewer say nothing about other problems
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,16 @@ class Curve:
 class Contrast:
     """The difference B − A in mean pass@k, under each noise that can be computed.
 
-    ``seeds`` is None when no arm has two runs.
+    Attributes
+    ----------
+    a, b, a_label, b_label
+        The two sides, A the reference.
+    problems
+        Noise of the choice of mazes, these training runs taken as fixed.
+    seeds
+        Noise of training, these mazes taken as fixed; None with one seed.
+    both
+        Both noises at once; None with one seed.
     """
 
     a: str
@@ -64,6 +77,21 @@ class Contrast:
     b_label: str
     problems: Comparison
     seeds: Comparison | None
+    both: Comparison | None
+
+    @property
+    def deciding(self) -> Comparison:
+        """The comparison that the verdict rests on: over both noises if training's is known."""
+        return self.problems if self.both is None else self.both
+
+    @property
+    def noises(self) -> dict[str, Comparison | None]:
+        """All three, by the name of the noise, the one of both first."""
+        return {
+            "problems_and_seeds": self.both,
+            "problems": self.problems,
+            "seeds": self.seeds,
+        }
 
     @property
     def k(self) -> int:
@@ -119,16 +147,14 @@ def compute(data: RunData) -> Statistics:
         for arm in data.arms
         for contrast in _contrasts(BASE, BASE_LABEL, [data.base], arm, data.samples)
     ]
-    reference = data.reference
-    if reference is not None:
-        contrasts += [
-            contrast
-            for arm in data.arms
-            if arm is not reference
-            for contrast in _contrasts(
-                reference.name, reference.label, reference.finals, arm, data.samples
-            )
-        ]
+    contrasts += [
+        contrast
+        for arm in data.arms
+        if (reference := data.reference_for(arm)) is not None
+        for contrast in _contrasts(
+            reference.name, reference.label, reference.finals, arm, data.samples
+        )
+    ]
     lost = [
         lost_gained(data.base, run.final, arm, run.seed) for arm in data.arms for run in arm.runs
     ]
@@ -164,15 +190,14 @@ def mean_pass_at(counts: Counts, k: int | Sequence[int]) -> NDArray[np.float64]:
 def _curve(
     name: str, label: str, seeds: tuple[int, ...], runs: Sequence[Counts], ks: tuple[int, ...]
 ) -> Curve:
-    values = np.stack([pass_at_k(run.n, run.c, np.array(ks)) for run in runs])  # (R, P, K)
-    per_problem = values.mean(axis=0)
-    size = len(per_problem)
-    low = high = np.full(len(ks), np.nan)
-    if size >= LEAST_PROBLEMS:
-        rng = np.random.default_rng(BOOTSTRAP_SEED)
-        weights = rng.multinomial(size, np.full(size, 1 / size), size=DRAWS) / size
-        low, high = np.quantile(weights @ per_problem, [0.025, 0.975], axis=0).clip(0, 1)
-    return Curve(name, label, seeds, per_problem.mean(axis=0), low, high, values.mean(axis=1))
+    values = np.stack([mean_pass_at(run, ks) for run in runs])  # (R, K)
+    # The interval of a mean is that of its difference from a model that solves nothing.
+    first = runs[0]
+    nothing = Counts(first.problems, first.n, np.zeros_like(first.c))
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    found = compare_problems(nothing, runs, k=ks, draws=DRAWS, rng=rng)
+    low, high = np.array([one.interval for one in found]).T.clip(0, 1)
+    return Curve(name, label, seeds, values.mean(axis=0), low, high, values)
 
 
 def _contrasts(
@@ -181,10 +206,12 @@ def _contrasts(
     ks = (1, samples)
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     problems = compare_problems(a_runs, arm.finals, k=ks, draws=DRAWS, rng=rng)
-    seeds: Sequence[Comparison | None] = (
-        compare_seeds(a_runs, arm.finals, k=ks) if len(arm.runs) > 1 else [None, None]
-    )
+    seeds: Sequence[Comparison | None] = [None] * len(ks)
+    both: Sequence[Comparison | None] = [None] * len(ks)
+    if len(arm.runs) > 1:
+        seeds = compare_seeds(a_runs, arm.finals, k=ks)
+        both = compare_problems_and_seeds(a_runs, arm.finals, k=ks)
     return [
-        Contrast(a, arm.name, a_label, arm.label, one, other)
-        for one, other in zip(problems, seeds, strict=True)
+        Contrast(a, arm.name, a_label, arm.label, *noises)
+        for noises in zip(problems, seeds, both, strict=True)
     ]

@@ -42,9 +42,10 @@ _RC: Final[dict[str, Any]] = {
     "svg.fonttype": "path",
 }
 _BASE_COLOUR = "#767676"
-# Okabe and Ito's palette, which colour-blind readers can tell apart; the reference takes its
-# strongest, vermilion, alone.
-_REFERENCE_COLOUR = "#d55e00"
+# Okabe and Ito's palette, which colour-blind readers can tell apart. Arms without focal weight
+# have solid lines in the strongest colours, vermilion first.
+_PLAIN_COLOURS = ("#d55e00", "#5d3a9b", "#222222")
+_PLAIN_MARKERS = "ohp8"
 _ARM_COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5d3a9b", "#222222")
 _ARM_LINES = ((0, (7, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (1.5, 1.2)), (0, (4, 1, 1, 1, 1, 1)))
 _ARM_MARKERS = "s^Dv*PX"
@@ -104,10 +105,16 @@ class DrawnFigure:
 def palette(data: RunData) -> dict[str, SeriesStyle]:
     """Map the base and every arm to its style."""
     styles = {BASE: SeriesStyle("Base", _BASE_COLOUR, (0, (3, 1.6)), "")}
-    place = 0
+    plain = place = 0
     for arm in data.arms:
-        if arm is data.reference:
-            styles[arm.name] = SeriesStyle(arm.label, _REFERENCE_COLOUR, "solid", "o")
+        if arm.settings.gamma == 0:
+            styles[arm.name] = SeriesStyle(
+                arm.label,
+                _PLAIN_COLOURS[plain % len(_PLAIN_COLOURS)],
+                "solid",
+                _PLAIN_MARKERS[plain % len(_PLAIN_MARKERS)],
+            )
+            plain += 1
             continue
         styles[arm.name] = SeriesStyle(
             arm.label,

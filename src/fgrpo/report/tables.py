@@ -16,12 +16,9 @@ from fgrpo.report.verdict import judge
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fgrpo.compare import Comparison
     from fgrpo.report.data import RunData
     from fgrpo.report.statistics import Contrast, Curve, Statistics
     from fgrpo.report.verdict import Verdict
-
-_INTERVALS = ("problems", "seeds")
 
 
 def csv_tables(data: RunData, numbers: Statistics) -> dict[str, str]:
@@ -33,7 +30,7 @@ def csv_tables(data: RunData, numbers: Statistics) -> dict[str, str]:
         "during_training.csv": _csv(
             ("arm", "seed", "step", "pass_at_1", f"pass_at_{data.samples}"), _training_rows(data)
         ),
-        "comparisons.csv": _csv(_COMPARISON_FIELDS, map(_comparison_row, numbers.contrasts)),
+        "comparisons.csv": _csv(_COMPARISON_FIELDS, _comparison_rows(numbers.contrasts)),
         "lost_gained.csv": _csv(
             ("arm", "seed", "lost", "gained", "solved", "solved_by_base", "problems"),
             (
@@ -47,15 +44,19 @@ def csv_tables(data: RunData, numbers: Statistics) -> dict[str, str]:
 
 def summary(data: RunData, numbers: Statistics, said: Sequence[Verdict]) -> str:
     """Return the whole report as JSON; what is not a number is null."""
-    reference = data.reference
+    references = {arm.name: data.reference_for(arm) for arm in data.arms}
     content = {
         "recipe": data.recipe.name,
         "description": data.recipe.description,
         "arms": [
-            {"name": arm.name, "label": arm.label, "settings": arm.settings.model_dump(mode="json")}
+            {
+                "name": arm.name,
+                "label": arm.label,
+                "reference": reference.name if (reference := references[arm.name]) else None,
+                "settings": arm.settings.model_dump(mode="json"),
+            }
             for arm in data.arms
         ],
-        "reference_arm": reference.name if reference else None,
         "seeds": data.recipe.seeds,
         "problems": len(data.base.problems),
         "samples": data.samples,
@@ -101,8 +102,10 @@ def _contrast_entry(contrast: Contrast) -> dict[str, Any]:
         "b": contrast.b,
         "k": contrast.k,
         "judgement": judge(contrast),
-        "over_problems": dataclasses.asdict(contrast.problems),
-        "over_seeds": None if contrast.seeds is None else dataclasses.asdict(contrast.seeds),
+        **{
+            f"over_{noise}": None if one is None else dataclasses.asdict(one)
+            for noise, one in contrast.noises.items()
+        },
     }
 
 
@@ -134,29 +137,22 @@ def _problem_rows(data: RunData) -> Iterable[Sequence[Any]]:
 
 
 _COMPARISON_FIELDS = (
-    "a",
-    "b",
-    "k",
-    "value_a",
-    "value_b",
-    "difference",
-    *(f"{part}_over_{noise}" for noise in _INTERVALS for part in ("low", "high", "p", "caveat")),
+    *("a", "b", "k", "value_a", "value_b", "difference"),
+    *("noise", "standard_error", "low", "high", "p", "caveat"),
     "judgement",
 )
 
 
-def _comparison_row(contrast: Contrast) -> Sequence[Any]:
-    one = contrast.problems
-    return (
-        *(contrast.a, contrast.b, one.k, one.a, one.b, one.estimate),
-        *_noise_cells(one),
-        *_noise_cells(contrast.seeds),
-        judge(contrast),
-    )
-
-
-def _noise_cells(one: Comparison | None) -> Sequence[Any]:
-    return ("", "", "", "") if one is None else (*one.interval, one.p_value, one.caveat)
+def _comparison_rows(contrasts: Iterable[Contrast]) -> Iterable[Sequence[Any]]:
+    """Yield a row for every noise of every contrast; the one judged by has the judgement."""
+    for contrast in contrasts:
+        for noise, one in contrast.noises.items():
+            if one is not None:
+                yield (
+                    *(contrast.a, contrast.b, one.k, one.a, one.b, one.estimate),
+                    *(noise, one.standard_error, *one.interval, one.p_value, one.caveat),
+                    judge(contrast) if one is contrast.deciding else "",
+                )
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -29,7 +29,7 @@ _MEASURES = (
         "groups_mixed",
         "Groups with right and wrong rollouts",
         "mixed groups (%)",
-        "Share of training groups with both right and wrong rollouts: only these change the model.",
+        "Share of training groups with both right and wrong rollouts: only these give a gradient.",
     ),
     (
         "groups_solved_none",

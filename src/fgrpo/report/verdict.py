@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fgrpo.compare.result import SIGNIFICANT
+from fgrpo.compare.result import SIGNIFICANT, points
 from fgrpo.report.data import BASE
 
 if TYPE_CHECKING:
-    from fgrpo.compare import Comparison
     from fgrpo.report.data import ArmRuns, RunData
     from fgrpo.report.statistics import Contrast, Statistics
 
@@ -31,8 +30,12 @@ class Verdict:
         Its own pass@1 and pass@n.
     against
         What it is compared with.
+    sentence
+        How it differs from that, in one short sentence.
     differences
-        How it differs from that, one phrase for each k.
+        The same with intervals, one phrase for each k.
+    details
+        The values of both sides and the interval, for each k.
     notes
         What limits this, in whole sentences.
     """
@@ -41,7 +44,9 @@ class Verdict:
     label: str
     scores: str
     against: str
+    sentence: str
     differences: tuple[str, ...]
+    details: tuple[str, ...]
     notes: tuple[str, ...]
 
     @property
@@ -56,15 +61,14 @@ class Verdict:
 def judge(contrast: Contrast) -> str:
     """Return `HIGHER`, `LOWER`, `NO_DIFFERENCE` or `UNKNOWN`.
 
-    Higher or lower only if every computed noise says so; unknown if none contradicts but some
-    cannot tell.
+    A test at 5%: over mazes and training seeds at once, or with one seed over mazes alone.
     """
-    noises = [one for one in (contrast.problems, contrast.seeds) if one is not None]
-    if any(one.p_value >= SIGNIFICANT for one in noises):
-        return NO_DIFFERENCE
-    if any(math.isnan(one.p_value) for one in noises):
+    one = contrast.deciding
+    if math.isnan(one.p_value):
         return UNKNOWN
-    return HIGHER if contrast.problems.estimate > 0 else LOWER
+    if one.p_value >= SIGNIFICANT:
+        return NO_DIFFERENCE
+    return HIGHER if one.estimate > 0 else LOWER
 
 
 def verdicts(data: RunData, numbers: Statistics) -> list[Verdict]:
@@ -73,34 +77,58 @@ def verdicts(data: RunData, numbers: Statistics) -> list[Verdict]:
 
 
 def _verdict(data: RunData, numbers: Statistics, arm: ArmRuns) -> Verdict:
-    reference = data.reference
-    against = BASE if reference is None or arm is reference else reference.name
+    reference = data.reference_for(arm)
+    against = BASE if reference is None else reference.name
     contrasts = numbers.contrast(against, arm.name)
-    values = [f"pass@{one.k} {percent(one.problems.b)}" for one in contrasts]
-    other = contrasts[0].a_label
-    if against == BASE:
-        levels = ", ".join(percent(one.problems.a) for one in contrasts)
+    values = [f"pass@{one.k} {percent(one.deciding.b)}" for one in contrasts]
+    other = contrasts[0].a_label if reference else "the base model"
+    sentence = f"{arm.label} against {other}: {_all_short(contrasts)}."
+    if reference is None:
+        levels = ", ".join(percent(one.deciding.a) for one in contrasts)
         other = f"the base model ({levels})"
     notes = _caveats(contrasts)
     if len(arm.runs) == 1:
-        notes.append("One training seed only: how far another would differ is not known.")
-    phrases = tuple(phrase(one) for one in contrasts)
-    return Verdict(arm.name, arm.label, ", ".join(values), other, phrases, tuple(notes))
+        notes.append("One training seed only: the noise of training is unknown.")
+    return Verdict(
+        name=arm.name,
+        label=arm.label,
+        scores=", ".join(values),
+        against=other,
+        sentence=sentence,
+        differences=tuple(phrase(one) for one in contrasts),
+        details=tuple(_detail(one) for one in contrasts),
+        notes=tuple(notes),
+    )
 
 
 def phrase(contrast: Contrast) -> str:
-    """Say in words how B's pass@k differs from A's, with the intervals."""
+    """Say in words how B's pass@k differs from A's, with the interval."""
+    given = _interval(contrast)
+    if judge(contrast) not in (HIGHER, LOWER):
+        given = f"{in_points(contrast.deciding.estimate)} points, {given}"
+    return f"{_short(contrast)} ({given})"
+
+
+def _all_short(contrasts: list[Contrast]) -> str:
+    if all(judge(one) == NO_DIFFERENCE for one in contrasts):
+        return f"{NO_DIFFERENCE} in {' or '.join(f'pass@{one.k}' for one in contrasts)}"
+    return ", ".join(_short(one) for one in contrasts)
+
+
+def _short(contrast: Contrast) -> str:
     verdict = judge(contrast)
-    difference = 100 * contrast.problems.estimate
-    intervals = [_interval(contrast.problems, "over mazes")]
-    if contrast.seeds is not None:
-        intervals.append(_interval(contrast.seeds, "over training seeds"))
-    given = ", ".join(interval for interval in intervals if interval)
-    given = f"95% interval {given}" if given else "no interval"
-    if verdict in (HIGHER, LOWER):
-        size = points(abs(difference)).lstrip("+")
-        return f"pass@{contrast.k} {verdict} by {size} points ({given})"
-    return f"pass@{contrast.k} {verdict} ({points(difference)} points, {given})"
+    if verdict not in (HIGHER, LOWER):
+        return f"pass@{contrast.k} {verdict}"
+    size = in_points(abs(contrast.deciding.estimate)).lstrip("+")
+    return f"pass@{contrast.k} {verdict} by {size} points"
+
+
+def _detail(contrast: Contrast) -> str:
+    one = contrast.deciding
+    return (
+        f"pass@{one.k}: {percent(one.b)} against {percent(one.a)}, "
+        f"{in_points(one.estimate)} points ({_interval(contrast)})"
+    )
 
 
 def percent(share: float) -> str:
@@ -112,34 +140,27 @@ def percent(share: float) -> str:
     return f"{round(100 * share, 9):.1f}%"  # sums in another order end in the same digits
 
 
-def points(difference: float) -> str:
-    """Write a difference in percentage points with its sign; small ones with more decimals."""
-    if math.isnan(difference):
-        return "–"
-    size = abs(difference)
-    if size < 0.0005:
-        return "0.0"
-    digits = 1 if size >= 0.05 else 2 if size >= 0.005 else 3
-    return f"{round(difference, 9):+.{digits}f}".replace("-", "−")
+def in_points(difference: float) -> str:
+    """Write a difference of shares in percentage points; sums in another order end the same."""
+    return points(round(100 * difference, 9))
 
 
-def p_value(p: float) -> str:
-    """Write a p-value, with its sign of equality, to two digits."""
-    return "< 0.001" if p < 0.001 else f"= {p:.2g}"
-
-
-def _interval(comparison: Comparison, over: str) -> str:
-    low, high = comparison.interval
+def _interval(contrast: Contrast) -> str:
+    low, high = contrast.deciding.interval
     if math.isnan(low):
-        return ""
-    return f"{points(100 * low)} to {points(100 * high)} {over}"
+        return "no interval"
+    return f"95% interval {in_points(low)} to {in_points(high)} {_over(contrast)}"
+
+
+def _over(contrast: Contrast) -> str:
+    return "over mazes" if contrast.both is None else "over mazes and training seeds"
 
 
 def _caveats(contrasts: list[Contrast]) -> list[str]:
     """Say why an interval is missing or too good: each reason once, with where it applies."""
     found: dict[str, list[str]] = {}
     for contrast in contrasts:
-        for one, over in ((contrast.problems, "mazes"), (contrast.seeds, "training seeds")):
-            if one is not None and one.caveat:
-                found.setdefault(one.caveat, []).append(f"pass@{one.k} over {over}")
+        caveat = contrast.deciding.caveat
+        if caveat:
+            found.setdefault(caveat, []).append(f"pass@{contrast.k} {_over(contrast)}")
     return [f"Note on {', '.join(places)}: {caveat}." for caveat, places in found.items()]
