@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgrpo.compare.arms import Arm, align, check_draws, check_k
-from fgrpo.compare.result import LEAST_DRAWS, NO_SPREAD, Comparison, summarise
+from fgrpo.compare.result import LEAST_DRAWS, NO_SPREAD, Comparison, compared, summarise
 from fgrpo.passk import pass_at_k
 
 if TYPE_CHECKING:
@@ -81,26 +81,16 @@ def compare_generations(
         )
     means = [arm.pass_at(ks)[0].mean(axis=0) for arm in (arm_a, arm_b)]
     differences = subsample_differences(arm_a, arm_b, ks, m, draws, rng)
-    too_large = 2 * m > min(arm_a.fewest, arm_b.fewest)
-    caveat = "m is more than half of n: the interval is narrower than the noise"
+    too_large = ""
+    if 2 * m > min(arm_a.fewest, arm_b.fewest):
+        too_large = "m is more than half of n: the interval is narrower than the noise"
     results = []
     for one, mean_a, mean_b, row in zip(ks, *means, differences, strict=True):
-        error, interval, p_value = summarise(row)
+        judged = summarise(row)
+        caveat = NO_SPREAD if judged[0] == 0 else too_large
         results.append(
-            Comparison(
-                k=int(one),
-                a=float(mean_a),
-                b=float(mean_b),
-                estimate=float(mean_b - mean_a),
-                standard_error=error,
-                interval=interval,
-                p_value=p_value,
-                noise=_NOISE,
-                problems=len(arm_a.problems),
-                samples=(arm_a.fewest, arm_b.fewest),
-                draws=draws,
-                m=m,
-                caveat=NO_SPREAD if error == 0 else caveat if too_large else "",
+            compared(
+                (arm_a, arm_b), one, (mean_a, mean_b), judged, _NOISE, caveat, draws=draws, m=m
             )
         )
     return results

@@ -12,11 +12,14 @@ from fgrpo.compare.result import (
     UNJUDGED,
     ZERO,
     Comparison,
+    compared,
 )
 from fgrpo.compare.student import Variance, add, student, variance_of_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from fgrpo.compare.result import Judged
 
 SEEDS_AGREE = "the runs of each arm agree exactly, so this covers the noise of the problems alone"
 
@@ -84,40 +87,24 @@ def compare_problems_and_seeds(
     results = []
     for i, one in enumerate(ks):
         seeds_a, seeds_b = (passed[:, :, i].mean(axis=1) for passed in (passed_a, passed_b))
-        estimate = float(seeds_b.mean() - seeds_a.mean())
+        means = (float(seeds_a.mean()), float(seeds_b.mean()))
+        estimate = means[1] - means[0]
         problems = variance_of_mean(differences[:, i])
         seeds = add(variance_of_mean(seeds_a), variance_of_mean(seeds_b))
-        error, interval, p_value = _student(estimate, problems, seeds)
+        judged = _student(estimate, problems, seeds)
         caveat = "" if seeds.value else SEEDS_AGREE
         if problems.value == 0:
             caveat = NO_SPREAD
             if seeds.value == 0 and abs(estimate) > ZERO:
-                error, interval, p_value = UNJUDGED
+                judged = UNJUDGED
         if size < LEAST_PROBLEMS:
-            error, interval, p_value = UNJUDGED
-            caveat = TOO_FEW.format(size)
-        results.append(
-            Comparison(
-                k=int(one),
-                a=float(seeds_a.mean()),
-                b=float(seeds_b.mean()),
-                estimate=estimate,
-                standard_error=error,
-                interval=interval,
-                p_value=p_value,
-                noise=_noise(arm_a.runs, arm_b.runs),
-                problems=size,
-                samples=(arm_a.fewest, arm_b.fewest),
-                runs=(arm_a.runs, arm_b.runs),
-                caveat=caveat,
-            )
-        )
+            judged, caveat = UNJUDGED, TOO_FEW.format(size)
+        noise = _noise(arm_a.runs, arm_b.runs)
+        results.append(compared((arm_a, arm_b), one, means, judged, noise, caveat))
     return results
 
 
-def _student(
-    estimate: float, problems: Variance, seeds: Variance
-) -> tuple[float, tuple[float, float], float]:
+def _student(estimate: float, problems: Variance, seeds: Variance) -> Judged:
     """Return standard error, 95% interval and p, the latter two no better than of either alone."""
     error, *joint = student(estimate, add(problems, seeds))
     alone = [student(estimate, one)[1:] for one in (problems, seeds) if one.value > 0]

@@ -14,6 +14,7 @@ from fgrpo.compare.result import (
     TOO_FEW,
     UNJUDGED,
     Comparison,
+    compared,
     summarise,
 )
 
@@ -84,27 +85,12 @@ def compare_problems(
     for one, mean_a, mean_b, row in zip(
         ks, per_a.mean(axis=0), per_b.mean(axis=0), differences, strict=True
     ):
-        error, interval, p_value = summarise(row)
-        caveat = NO_SPREAD if error == 0 else few
+        judged = summarise(row)
+        caveat = NO_SPREAD if judged[0] == 0 else few
         if size < LEAST_PROBLEMS:
-            error, interval, p_value = UNJUDGED
-            caveat = TOO_FEW.format(size)
+            judged, caveat = UNJUDGED, TOO_FEW.format(size)
         results.append(
-            Comparison(
-                k=int(one),
-                a=float(mean_a),
-                b=float(mean_b),
-                estimate=float(mean_b - mean_a),
-                standard_error=error,
-                interval=interval,
-                p_value=p_value,
-                noise=_NOISE,
-                problems=size,
-                samples=(arm_a.fewest, arm_b.fewest),
-                runs=(arm_a.runs, arm_b.runs),
-                draws=draws,
-                caveat=caveat,
-            )
+            compared((arm_a, arm_b), one, (mean_a, mean_b), judged, _NOISE, caveat, draws=draws)
         )
     return results
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from fgrpo.compare.arms import Arm
+
+# Standard error, 95% interval and two-sided p of a difference.
+Judged: TypeAlias = tuple[float, tuple[float, float], float]
 
 SIGNIFICANT = 0.05
 LEAST_DRAWS = 1000  # 25 draws in each tail: the interval's ends then vary by some 20% of their gap
@@ -19,7 +24,7 @@ ZERO = 1e-12
 # from 6 on. The bootstrap does not know that and would call 2 of 2 significant.
 LEAST_PROBLEMS = 6
 TOO_FEW = f"it takes at least {LEAST_PROBLEMS} problems, not {{}}"
-UNJUDGED = (math.nan, (math.nan, math.nan), math.nan)  # standard error, interval, p
+UNJUDGED: Judged = (math.nan, (math.nan, math.nan), math.nan)
 NO_SPREAD = "the spread is zero, which does not show that the noise is"
 
 
@@ -123,9 +128,44 @@ def points(difference: float) -> str:
     return next(text for text in texts if float(text)).replace("-", "−")
 
 
+def compared(
+    arms: tuple[Arm, Arm],
+    k: np.int64,
+    means: tuple[float, float],
+    judged: Judged,
+    noise: str,
+    caveat: str = "",
+    *,
+    draws: int = 0,
+    m: int | None = None,
+) -> Comparison:
+    """Put the parts of a comparison of A with B together.
+
+    ``means`` are mean pass@k of A and B, ``judged`` standard error, interval and p.
+    """
+    error, interval, p_value = judged
+    arm_a, arm_b = arms
+    return Comparison(
+        k=int(k),
+        a=float(means[0]),
+        b=float(means[1]),
+        estimate=float(means[1] - means[0]),
+        standard_error=error,
+        interval=interval,
+        p_value=p_value,
+        noise=noise,
+        problems=len(arm_a.problems),
+        samples=(arm_a.fewest, arm_b.fewest),
+        runs=(arm_a.runs, arm_b.runs),
+        draws=draws,
+        m=m,
+        caveat=caveat,
+    )
+
+
 def summarise(
     differences: NDArray[np.float64],
-) -> tuple[float, tuple[float, float], float]:
+) -> Judged:
     """Reduce simulated differences to standard error, 95% interval and two-sided p.
 
     With D draws, of which ``l`` are ≤ 0 and ``h`` are ≥ 0, ``p = min(1, 2(1 + min(l, h))/(D+1))``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fgrpo.compare.arms import Runs, align, check_k
-from fgrpo.compare.result import NO_SPREAD, Comparison
+from fgrpo.compare.result import NO_SPREAD, Comparison, compared
 from fgrpo.compare.student import add, student, variance_of_mean
 
 if TYPE_CHECKING:
@@ -60,24 +60,9 @@ def compare_seeds(
     averages_a, averages_b = (arm.pass_at(ks).mean(axis=1).T for arm in (arm_a, arm_b))
     results = []
     for one, runs_a, runs_b in zip(ks, averages_a, averages_b, strict=True):
-        estimate = float(runs_b.mean() - runs_a.mean())
-        error, interval, p_value = student(
-            estimate, add(variance_of_mean(runs_a), variance_of_mean(runs_b))
-        )
-        results.append(
-            Comparison(
-                k=int(one),
-                a=float(runs_a.mean()),
-                b=float(runs_b.mean()),
-                estimate=estimate,
-                standard_error=error,
-                interval=interval,
-                p_value=p_value,
-                noise=noise,
-                problems=len(arm_a.problems),
-                samples=(arm_a.fewest, arm_b.fewest),
-                runs=(arm_a.runs, arm_b.runs),
-                caveat="" if error else NO_SPREAD,
-            )
-        )
+        means = (float(runs_a.mean()), float(runs_b.mean()))
+        spread = add(variance_of_mean(runs_a), variance_of_mean(runs_b))
+        judged = student(means[1] - means[0], spread)
+        caveat = "" if judged[0] else NO_SPREAD
+        results.append(compared((arm_a, arm_b), one, means, judged, noise, caveat))
     return results

@@ -12,6 +12,8 @@ from fgrpo.compare.result import UNJUDGED, ZERO
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fgrpo.compare.result import Judged
+
 
 class Variance(NamedTuple):
     """An estimated variance and its degrees of freedom, which are NaN where the variance is 0."""
@@ -46,7 +48,7 @@ def add(*variances: Variance) -> Variance:
     return Variance(total, total**2 / sum(one.value**2 / one.freedom for one in varying))
 
 
-def student(estimate: float, variance: Variance) -> tuple[float, tuple[float, float], float]:
+def student(estimate: float, variance: Variance) -> Judged:
     """Return standard error, 95% interval ``estimate ± t·√v`` and two-sided p.
 
     Without variance p is 1 for no difference, and nothing is known of any other.

@@ -101,20 +101,19 @@ def run_experiment(
         with locked(base / LOCK_FILE, wait=10.0):
             if not (base / ENVIRONMENT_FILE).exists():
                 _note_start(base, provenance(command, device))
-            stage([sft_job(recipe, base, device)], 1, show, announce)
-        stage(rl_jobs(recipe, folder, base, device), workers, show, announce)
+            _stage([_sft_job(recipe, base, device)], 1, show, announce)
+        _stage(_rl_jobs(recipe, folder, base, device), workers, show, announce)
 
 
-def stage(
+def _stage(
     jobs: list[Job],
     workers: int,
     show: Callable[[Progress], None],
     announce: Callable[[list[Job]], None],
 ) -> None:
-    """Announce and run a list of jobs; an empty list is nothing."""
-    if jobs:
-        announce(jobs)
-        run_jobs(jobs, workers, show)
+    """Announce jobs and run them."""
+    announce(jobs)
+    run_jobs(jobs, workers, show)
 
 
 def claim(folder: Path, recipe: Recipe) -> None:
@@ -143,12 +142,12 @@ def claim(folder: Path, recipe: Recipe) -> None:
         )
 
 
-def sft_job(recipe: Recipe, base: Path, device: str) -> Job:
+def _sft_job(recipe: Recipe, base: Path, device: str) -> Job:
     """Describe the training of the base model."""
     return Job("base model", recipe.sft.steps, _sft, (recipe, base, device), SFT_THREADS)
 
 
-def rl_jobs(recipe: Recipe, folder: Path, base: Path, device: str) -> list[Job]:
+def _rl_jobs(recipe: Recipe, folder: Path, base: Path, device: str) -> list[Job]:
     """Describe the base model's evaluation and the training of every arm and seed."""
     arms = [
         Job(
