@@ -1,5 +1,6 @@
 """Run folders: whose they are, who may work in them, and what a full disk does to them."""
 
+import json
 import resource
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from test_lab_resume import RECIPE, command, contents
 
 from fgrpo.errors import RunError, UsageError
+from fgrpo.lab import experiment
 from fgrpo.lab.experiment import claim, run_experiment
 from fgrpo.lab.files import locked
 from fgrpo.lab.settings import Recipe
@@ -49,6 +51,22 @@ def test_fresh_deletes_run_folders_only(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"not a run folder"):
         run_experiment(TINY, tmp_path, command="test", fresh=True)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_fresh_starts_over_even_with_another_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "_stage", lambda *_: None)  # nothing to train here
+    folder = tmp_path / "run"
+    run_experiment(TINY, folder, command="first")
+    (folder / "arms" / "grpo").mkdir(parents=True)
+    other = TINY.model_copy(update={"seeds": [5]})
+    run_experiment(other, folder, command="second", fresh=True)
+    assert not (folder / "arms").exists()
+    claim(folder, other)
+    assert [
+        start["command"] for start in json.loads((folder / "environment.json").read_text())
+    ] == ["second"]
 
 
 def test_a_run_at_work_is_not_disturbed(tmp_path: Path) -> None:
