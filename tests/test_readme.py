@@ -4,13 +4,15 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 README = Path(__file__).parent.parent / "README.md"
 
 
-def test_python_blocks_run() -> None:
+def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # one block writes a file
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) >= 2
+    assert len(blocks) >= 3
     names: dict[str, object] = {"rewards": np.repeat([1.0, 0.0, 1.0], [3, 5, 8])}
     for block in blocks:
         exec(block, names)

@@ -221,7 +221,8 @@ def test_a_file_that_is_no_recipe(refusal, tmp_path):
     assert refusal("") == ["a recipe is a mapping of fields, not NoneType"]
     (line,) = refusal("a: [\n")
     assert line.startswith("not valid YAML: ")
-    with pytest.raises(UsageError, match=f"^no recipe 'nothing': give one of .*{DEFAULT_RECIPE}"):
+    told = f"^no recipe 'nothing': neither a file nor one of .*{DEFAULT_RECIPE}"
+    with pytest.raises(UsageError, match=told):
         load_recipe("nothing")
     with pytest.raises(UsageError, match="cannot be read"):
         load_recipe(str(tmp_path))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fgrpo.compare.result import Judged
 
-SEEDS_AGREE = "the runs of each arm agree exactly, so this covers the noise of the problems alone"
+SEEDS_AGREE = "the runs of each arm have equal means, so this covers the noise of problems alone"
 
 
 def compare_problems_and_seeds(

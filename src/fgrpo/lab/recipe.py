@@ -41,7 +41,9 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(shipped_recipes())
-        raise UsageError(f"no recipe {name!r}: give one of {known}, or a YAML file") from None
+        raise UsageError(
+            f"no recipe {name!r}: neither a file nor one of those shipped ({known})"
+        ) from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from error
     except yaml.YAMLError as error:

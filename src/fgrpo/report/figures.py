@@ -118,7 +118,7 @@ def _during_training(data: RunData, styles: Styles, k: int, several: bool) -> Dr
 
     every = data.recipe.evaluation.every
     when = f"evaluated every {every} steps" if every else "evaluated only at the start and the end"
-    what = "a single sample solves the maze" if k == 1 else f"one of {k} samples solves the maze"
+    what = "solved by a single sample" if k == 1 else f"solved by at least one of {k} samples"
     seeds = " Thick lines: means over seeds; thin: each seed." if several else ""
     ends = "; ".join(
         f"{arm.label} {percent(curves[arm.name][1][:, -1].mean())}" for arm in data.arms
@@ -126,7 +126,7 @@ def _during_training(data: RunData, styles: Styles, k: int, several: bool) -> Dr
     return render(
         "pass_at_1_training" if k == 1 else "pass_at_n_training",
         f"pass@{k} during training",
-        f"Share of held-out mazes, {what}; {when}. Dashed: the base model, from which every arm "
+        f"Share of held-out mazes {what}; {when}. Dashed: the base model, from which every arm "
         f"starts.{seeds}",
         f"Pass@{k} during training, from {percent(start)} at step 0 to: {ends}.",
         paint,
