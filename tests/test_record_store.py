@@ -16,25 +16,10 @@ import pytest
 
 from fgrpo.errors import RunError
 from fgrpo.records import Record, RecordError, RecordStore, read_counts, read_records
+from test_records import META, SAMPLE, write
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
-    from pathlib import Path
-
-META = {"seed": 1, "model": "tiny"}
-SAMPLE = [
-    Record("a", 0, True, text='ja ✓\u2028\x85\n"x"', logprob=-0.1, tokens=3),
-    Record("b/ü", 0, False, truncated=True),
-    Record("a", 2, False, timed_out=True, text=""),
-    Record("a", 1, True, logprob=-1e-300),
-]
-
-
-def write(path: Path, records: list[Record], meta: dict[str, object] | None = None) -> bytes:
-    with RecordStore.open(path, meta) as store:
-        store.extend(records)
-    return path.read_bytes()
-
 
 # Torn files ---------------------------------------------------------------------------------
 

@@ -131,13 +131,29 @@ def align(
     return arms[0], arms[1]
 
 
+def check_several_runs(a: Arm, b: Arm, instead: str) -> None:
+    """Refuse two arms of one run each, naming what to use ``instead``."""
+    if a.runs == b.runs == 1:
+        raise ValueError(
+            "A and B have one run each, which says nothing about training seeds; pass at least "
+            f"two runs of one arm, or use {instead}"
+        )
+
+
+def fixed_and_other(a: Arm, b: Arm) -> tuple[str, str] | None:
+    """Name the side that has one run, and so counts as fixed, and the other; None if neither."""
+    if 1 not in (a.runs, b.runs):
+        return None
+    return ("A", "B") if a.runs == 1 else ("B", "A")
+
+
 def check_k(k: int | Sequence[int], *arms: Arm) -> NDArray[np.int64]:
     """Return k as an array of shape (K,), refusing k < 1 and k above some problem's samples."""
     try:
-        values = [operator.index(k)]  # type: ignore[arg-type]
+        values = [operator.index(k)]  # type: ignore[arg-type]  # a sequence fails below
     except TypeError:
         try:
-            values = [operator.index(one) for one in k]  # type: ignore[union-attr]
+            values = [operator.index(one) for one in k]  # type: ignore[union-attr]  # not an integer
         except TypeError:
             raise TypeError(f"k must be an integer or several, got {k!r}") from None
     if not values or min(values) < 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fgrpo.compare.arms import Runs, align, check_k
+from fgrpo.compare.arms import Arm, Runs, align, check_k, check_several_runs, fixed_and_other
 from fgrpo.compare.result import (
     LEAST_PROBLEMS,
     NO_SPREAD,
@@ -76,11 +76,8 @@ def compare_problems_and_seeds(
     """
     arm_a, arm_b = align(a_runs, b_runs)
     ks = check_k(k, arm_a, arm_b)
-    if arm_a.runs == arm_b.runs == 1:
-        raise ValueError(
-            "A and B have one run each, which says nothing about training seeds; pass at least "
-            "two runs of one arm, or use compare_problems"
-        )
+    check_several_runs(arm_a, arm_b, "compare_problems")
+    noise = _noise(arm_a, arm_b)
     size = len(arm_a.problems)
     passed_a, passed_b = (arm.pass_at(ks) for arm in (arm_a, arm_b))  # (R, P, K)
     differences = passed_b.mean(axis=0) - passed_a.mean(axis=0)
@@ -99,7 +96,6 @@ def compare_problems_and_seeds(
                 judged = UNJUDGED
         if size < LEAST_PROBLEMS:
             judged, caveat = UNJUDGED, TOO_FEW.format(size)
-        noise = _noise(arm_a.runs, arm_b.runs)
         results.append(compared((arm_a, arm_b), one, means, judged, noise, caveat))
     return results
 
@@ -113,9 +109,9 @@ def _student(estimate: float, problems: Variance, seeds: Variance) -> Judged:
     return error, (low, high), max(p_values)
 
 
-def _noise(runs_a: int, runs_b: int) -> str:
+def _noise(arm_a: Arm, arm_b: Arm) -> str:
     seeds = "other seeds of both"
-    if 1 in (runs_a, runs_b):
-        fixed, other = ("A", "B") if runs_a == 1 else ("B", "A")
+    if sides := fixed_and_other(arm_a, arm_b):
+        fixed, other = sides
         seeds = f"other seeds of {other}; {fixed} is one run, taken as fixed"
     return f"problems and training seeds together (other problems, {seeds})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fgrpo.compare.arms import Runs, align, check_k
+from fgrpo.compare.arms import Runs, align, check_k, check_several_runs, fixed_and_other
 from fgrpo.compare.result import NO_SPREAD, Comparison, compared
 from fgrpo.compare.student import add, student, variance_of_mean
 
@@ -48,14 +48,10 @@ def compare_seeds(
     """
     arm_a, arm_b = align(a_runs, b_runs)
     ks = check_k(k, arm_a, arm_b)
-    if arm_a.runs == arm_b.runs == 1:
-        raise ValueError(
-            "A and B have one run each, which says nothing about training seeds; pass at least "
-            "two runs of one arm, or use compare_problems or compare_generations"
-        )
+    check_several_runs(arm_a, arm_b, "compare_problems or compare_generations")
     noise = "training seeds"
-    if 1 in (arm_a.runs, arm_b.runs):
-        fixed, other = ("A", "B") if arm_a.runs == 1 else ("B", "A")
+    if sides := fixed_and_other(arm_a, arm_b):
+        fixed, other = sides
         noise = f"training seeds of {other} ({fixed} is one run, taken as fixed)"
     averages_a, averages_b = (arm.pass_at(ks).mean(axis=1).T for arm in (arm_a, arm_b))
     results = []

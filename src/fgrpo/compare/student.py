@@ -54,7 +54,7 @@ def student(estimate: float, variance: Variance) -> Judged:
     Without variance p is 1 for no difference, and nothing is known of any other.
     """
     # Imported here: importing fgrpo loads NumPy and nothing heavier.
-    from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped,unused-ignore]
+    from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped,unused-ignore]  # no stubs
 
     if variance.value == 0:
         return (0.0, (estimate, estimate), 1.0) if abs(estimate) <= ZERO else (0.0, *UNJUDGED[1:])

@@ -27,14 +27,19 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{folder}: could not be made ({error.strerror})") from error
+        raise RunError(f"{folder}: could not be written ({error.strerror})") from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small text file under a temporary name, then rename it."""
+    """Write a small text file as `write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a small file under a temporary name, then rename it."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         replace_file(temporary, path)
     except OSError as error:
         with suppress(OSError):

@@ -1,6 +1,7 @@
 """What an experiment is: every setting of a recipe, with its range and its meaning.
 
-Importing this module is cheap (pydantic, no torch), so listing and checking recipes is instant.
+Importing this module is cheap (pydantic and NumPy, no torch), so listing and checking recipes is
+instant.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from fgrpo.maze import prompt_length
 
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -70,7 +73,7 @@ class MazeSettings(Settings):
     @property
     def prompt_tokens(self) -> int:
         """Length of a prompt: rows with their newlines, and four marks around them."""
-        return self.size * (self.size + 1) + 4
+        return prompt_length(self.size)
 
 
 class ModelSettings(Settings):

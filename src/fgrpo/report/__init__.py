@@ -12,11 +12,9 @@ Needs no PyTorch, except to draw the mazes that were lost.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from fgrpo.errors import RunError
-from fgrpo.lab.files import replace_file
+from fgrpo.lab.files import make_folder, write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,22 +67,11 @@ def write_report(folder: Path) -> list[str]:
         files[f"figures/{figure.name}.png"] = figure.png
     files["summary.json"] = summary(data, numbers, said).encode()
     files["report.html"] = render_page(data, numbers, said, styles, figures, lost).encode()
+    for part in ("tables", "figures"):
+        make_folder(folder / part)
     for name, content in files.items():
-        _write(folder / name, content)
+        write_bytes(folder / name, content)
     for stale in (folder / "figures").glob("lost_maze_*"):  # of an earlier report
         if f"figures/{stale.name}" not in files:
             stale.unlink()
     return [verdict.line for verdict in said]
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename it."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        temporary.write_bytes(content)
-        replace_file(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise RunError(f"{path}: could not be written ({error.strerror})") from error
