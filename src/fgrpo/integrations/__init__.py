@@ -1,0 +1,1 @@
+"""The focal weight inside other trainers."""

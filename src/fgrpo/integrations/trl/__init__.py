@@ -1,0 +1,22 @@
+"""F-GRPO, F-DAPO and F-CISPO in TRL: change the import and one number.
+
+.. code-block:: python
+
+    from fgrpo.integrations.trl import FocalGRPOConfig, FocalGRPOTrainer
+
+    trainer = FocalGRPOTrainer(..., args=FocalGRPOConfig(..., focal_gamma=0.5))
+
+==================  =========================================================================
+``trainer``         `FocalGRPOConfig` and `FocalGRPOTrainer`
+``mixin``           `FocalAdvantages`, for other subclasses of TRL's trainer
+``settings``        the weight's settings, and which reward function means "correct"
+``batch``           one generation batch: the weight of every rollout, and what is logged
+``health``          warnings: cut completions, groups without signal
+``histogram``       success rates as a histogram in wandb, trackio, TensorBoard
+==================  =========================================================================
+"""
+
+from fgrpo.integrations.trl.mixin import FocalAdvantages
+from fgrpo.integrations.trl.trainer import FocalGRPOConfig, FocalGRPOTrainer
+
+__all__ = ["FocalAdvantages", "FocalGRPOConfig", "FocalGRPOTrainer"]

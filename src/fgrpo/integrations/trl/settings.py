@@ -1,0 +1,105 @@
+"""The focal weight's settings, and which reward function means "correct"."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+from fgrpo.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class FocalSettings:
+    """Settings of the focal weight in a trainer.
+
+    Parameters
+    ----------
+    gamma
+        Focal exponent, finite and at least 0; 0 leaves every advantage as it is.
+    reward
+        Name or index of the reward function that tells whether a completion is correct. None
+        means the only one.
+    threshold
+        A completion is correct if that reward is at least this.
+    tail_share
+        ρ = τ/μ in (0, 1): the share of the correct answers' mass that the logged tail-miss risk
+        is about.
+
+    Raises
+    ------
+    UsageError
+        If a value is out of its range.
+    """
+
+    gamma: float = 0.5
+    reward: str | int | None = None
+    threshold: float = 0.5
+    tail_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check("focal_gamma", self.gamma, 0 <= self.gamma < math.inf, "finite and at least 0")
+        _check("focal_threshold", self.threshold, math.isfinite(self.threshold), "finite")
+        _check("focal_tail_share", self.tail_share, 0 < self.tail_share < 1, "between 0 and 1")
+        if isinstance(self.reward, bool) or not isinstance(self.reward, (str, int, type(None))):
+            raise UsageError(
+                f"focal_reward is {self.reward!r}: give a reward function's name or index"
+            )
+
+    @classmethod
+    def of(cls, *sources: object) -> FocalSettings:
+        """Read ``focal_gamma`` and the others from the first source that has each."""
+        found: dict[str, Any] = {}
+        for field in fields(cls):
+            for source in sources:
+                if hasattr(source, name := f"focal_{field.name}"):
+                    found[field.name] = getattr(source, name)
+                    break
+        return cls(**found)
+
+    def column(self, names: Sequence[str]) -> int:
+        """Return the index of the reward function that means "correct".
+
+        Parameters
+        ----------
+        names
+            Names of the trainer's reward functions.
+
+        Raises
+        ------
+        UsageError
+            If there are several and none is chosen, or the chosen one is not there or ambiguous.
+        """
+        choices = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
+        if self.reward is None:
+            if len(names) == 1:
+                return 0
+            raise UsageError(
+                f"there are {len(names)} reward functions: {choices or 'none'}; "
+                "say with focal_reward, by name or index, which one tells a correct completion"
+            )
+        if (found := names.count(str(self.reward))) > 1:
+            raise UsageError(
+                f"focal_reward={self.reward!r} names {found} of the reward functions {choices}: "
+                "give its index"
+            )
+        if found:
+            return names.index(str(self.reward))
+        try:  # the command line has nothing but text
+            index = int(self.reward)
+        except ValueError:
+            index = -1
+        if not 0 <= index < len(names):
+            raise UsageError(
+                f"focal_reward={self.reward!r} is none of the reward functions {choices}"
+            )
+        return index
+
+
+def _check(name: str, value: object, fine: bool, range_: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not fine:
+        raise UsageError(f"{name}={value!r}: give a number that is {range_}")
