@@ -7,7 +7,7 @@ import sys
 import typer
 
 from fgrpo import __version__
-from fgrpo.cli import compare, evaluate, import_records, rare_nll, run
+from fgrpo.cli import compare, evaluate, import_records, rare_nll, run, train
 from fgrpo.errors import UsageError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ def options(
 
 
 app.command("run")(run.run)
+app.command("train", context_settings=train.SETTINGS)(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("rare-nll")(rare_nll.rare_nll)

@@ -45,6 +45,7 @@ def trl_reward(
     verifier: str = "maths",
     *,
     column: str = "answer",
+    decode: Callable[[Any], Any] | None = None,
     pool: VerifierPool | None = None,
     unverifiable: float | None = None,
 ) -> Callable[..., list[float | None]]:
@@ -56,6 +57,8 @@ def trl_reward(
         A verifier's name; see `VerifierPool.submit`.
     column
         The data set's column with the references.
+    decode
+        Turns what stands there into a reference, as ``json.loads`` does; None takes it as it is.
     pool
         The pool to use; None takes the process's own.
     unverifiable
@@ -89,7 +92,10 @@ def trl_reward(
                 f"there are {', '.join(sorted(columns)) or 'none'}: use trl_reward(column=…)"
             )
         texts = [_text(completion) for completion in completions]
-        verdicts = (pool or shared_pool()).verify(verifier, texts, list(columns[column]))
+        references = list(columns[column])
+        if decode is not None:
+            references = [decode(reference) for reference in references]
+        verdicts = (pool or shared_pool()).verify(verifier, texts, references)
         tally.add(verdicts)
         return [
             unverifiable if verdict.outcome is Outcome.UNVERIFIABLE else float(verdict.correct)

@@ -1,0 +1,57 @@
+"""``fgrpo train``: the focal weight in TRL's trainer."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from fgrpo.errors import UsageError
+
+SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def train(
+    context: typer.Context,
+    config: Annotated[
+        str | None,
+        typer.Option(help="Recipe: a YAML file, or one that is shipped, as recipes/trl/….yaml."),
+    ] = None,
+    show_list: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
+    help_all: Annotated[
+        bool, typer.Option("--help_all", help="Show all fields, TRL's too, and exit.")
+    ] = False,
+) -> None:
+    """Train a language model by F-GRPO, F-DAPO or F-CISPO in TRL.
+
+    Takes any field of TRL's GRPOConfig and ModelConfig as `--field value`, and besides
+
+    - `--model_name_or_path`: of the hub, or a folder
+    - `--dataset_name`: of the hub, a local JSONL or Parquet file, or `reasoning-gym:TASK`
+    - `--method grpo|dapo|cispo`: the paper's loss and bounds (default grpo)
+    - `--focal_gamma`: exponent of the weight (default 0.5; 0 is plain TRL)
+    - `--verifier maths|exact|multiple-choice|reasoning-gym|package.module:function`
+    - `--system_prompt`, `--use_chat_template`, `--max_prompt_tokens`, `--prompt_column`,
+      `--answer_column`, `--eval_dataset_name`
+    - `--resume_from_checkpoint true`: go on from the last checkpoint of `--output_dir`
+
+    What is given here comes before the recipe. On several devices:
+    `accelerate launch -m fgrpo train …` or `torchrun -m fgrpo train …`
+    """
+    if find_spec("trl") is None:
+        raise UsageError("fgrpo train needs TRL: install it with  pip install 'fgrpo[trl]'")
+    from fgrpo.train.arguments import make_parser, shipped_recipes
+
+    if help_all:
+        make_parser().print_help()
+        return
+    if show_list:
+        print("\n".join(shipped_recipes()))
+        return
+    from fgrpo.train.run import train as run
+
+    given = [] if config is None else ["--config", config]
+    run([*given, *context.args], shlex.join(["fgrpo", *sys.argv[1:]]))

@@ -1,0 +1,241 @@
+"""What ``fgrpo train`` can be told, read by TRL's own parser from YAML and the command line."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from trl import ModelConfig, TrlParser
+
+from fgrpo.errors import UsageError
+from fgrpo.integrations.trl import FocalGRPOConfig
+from fgrpo.train.batches import Batches
+from fgrpo.train.methods import METHODS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+
+@dataclass
+class TrainArguments:
+    """Data, verifier and method; names are TRL's where TRL has one."""
+
+    dataset_name: str = field(
+        default="",
+        metadata={
+            "help": "Data set of the hub, a local file (JSON lines, JSON, CSV, Parquet, or a "
+            "folder that datasets saved), or reasoning-gym:TASK:setting=value:…"
+        },
+    )
+    dataset_config: str | None = field(
+        default=None, metadata={"help": "Configuration of a data set of the hub."}
+    )
+    dataset_revision: str | None = field(
+        default=None, metadata={"help": "Commit of a data set of the hub; default the current one."}
+    )
+    dataset_train_split: str = field(
+        default="train", metadata={"help": "Split of the data set to train on."}
+    )
+    dataset_test_split: str = field(
+        default="test",
+        metadata={"help": "Split to evaluate on, if eval_strategy is not no."},
+    )
+    eval_dataset_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "Another data set to evaluate on, as in dataset_name; default the test split "
+            "of dataset_name."
+        },
+    )
+    prompt_column: str = field(
+        default="problem",
+        metadata={"help": "Column with the prompt: a text, or messages with role and content."},
+    )
+    answer_column: str = field(
+        default="answer",
+        metadata={"help": "Column with the reference that answers are checked by."},
+    )
+    max_prompt_tokens: int | None = field(
+        default=None, metadata={"help": "Leave out prompts of more tokens than this."}
+    )
+    system_prompt: str | None = field(
+        default=None,
+        metadata={
+            "help": "System prompt; none for none. Default: that of fgrpo evaluate, which asks "
+            "for the answer in a box."
+        },
+    )
+    use_chat_template: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Put prompts by the model's chat template, or as plain text. Default: as "
+            "fgrpo evaluate does, by the model's name; plain text for a tokenizer without one."
+        },
+    )
+    verifier: str | None = field(
+        default=None,
+        metadata={
+            "help": "maths, exact, multiple-choice, reasoning-gym, or package.module:function. "
+            "Default: the data set's own, or maths."
+        },
+    )
+    method: str = field(
+        default="grpo",
+        metadata={
+            "help": "The paper's loss and bounds; TRL's own settings, if given, come first.",
+            "choices": list(METHODS),
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.max_prompt_tokens is not None and self.max_prompt_tokens < 1:
+            raise UsageError(f"max_prompt_tokens={self.max_prompt_tokens}: take at least 1")
+
+
+class Parser(TrlParser):  # type: ignore[misc]
+    """TRL's parser, whose errors are one line."""
+
+    def error(self, message: str) -> Any:
+        """Raise instead of printing hundreds of options."""
+        raise UsageError(message)
+
+
+@dataclass
+class TrainingConfig(FocalGRPOConfig):
+    """`FocalGRPOConfig`, whose refusal of a group size says which ones fit."""
+
+    def __post_init__(self) -> None:
+        batches_of(self)
+        super().__post_init__()
+
+
+def batches_of(training: Any) -> Batches:
+    """Return the arithmetic of a `FocalGRPOConfig`, before or after TRL has completed it.
+
+    Raises
+    ------
+    UsageError
+        If a generation does not hold whole groups.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    steps = training.steps_per_generation
+    if steps is None and training.generation_batch_size is not None:
+        steps = training.generation_batch_size // (training.per_device_train_batch_size * processes)
+    return Batches(
+        group_size=training.num_generations,
+        per_device=training.per_device_train_batch_size,
+        processes=processes,
+        accumulation=training.gradient_accumulation_steps,
+        steps_per_generation=steps or training.gradient_accumulation_steps,
+        iterations=training.num_iterations,
+    )
+
+
+def make_parser() -> Parser:
+    """Return the parser of `TrainArguments`, `FocalGRPOConfig` and TRL's ``ModelConfig``."""
+    return Parser((TrainArguments, TrainingConfig, ModelConfig), prog="fgrpo train")
+
+
+def parse(arguments: Sequence[str]) -> tuple[TrainArguments, Any, Any]:
+    """Read the command line.
+
+    What is given there comes first, then the ``--config`` file, then the method's preset, then
+    TRL's defaults.
+
+    Parameters
+    ----------
+    arguments
+        As in ``sys.argv``, without program and subcommand.
+
+    Returns
+    -------
+    TrainArguments, FocalGRPOConfig, trl.ModelConfig
+
+    Raises
+    ------
+    UsageError
+        For an unknown or wrong field, a missing recipe, or batches without whole groups.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--config")
+    first.add_argument("--method")
+    known, rest = first.parse_known_args(list(arguments))
+    parser = make_parser()
+    options = [word.partition("=")[0] for word in rest if word.startswith("--")]
+    _check_names(options, parser._option_string_actions, "")
+    config: dict[str, Any] = {}
+    if known.config is not None:
+        path = recipe_path(known.config)
+        config = _read(path)
+        rest = ["--config", str(path), *rest]
+        _check_names([name for name in config if name != "env"], _fields(parser), f"{path}: ")
+    method = known.method or config.get("method", "grpo")
+    if known.method is not None:
+        rest += ["--method", known.method]
+    parser.set_defaults_with_config(**METHODS.get(method, {}))
+    try:
+        script, training, model = parser.parse_args_and_config(rest)
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(" ".join(str(error).split())) from error
+    if not script.dataset_name:
+        raise UsageError("which data set? give --dataset_name")
+    if model.model_name_or_path is None:
+        raise UsageError("which model? give --model_name_or_path")
+    return script, training, model
+
+
+def _fields(parser: Parser) -> set[str]:
+    return {action.dest for action in parser._actions}
+
+
+def _check_names(names: Iterable[str], known: Collection[str], before: str) -> None:
+    for name in names:
+        if name not in known:
+            spelled = [one for one in known if "-" not in one.lstrip("-")]  # TRL takes both
+            near = difflib.get_close_matches(name, spelled, n=2)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(f"{before}{name}: no such field{hint} (see fgrpo train --help_all)")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict):
+        raise UsageError(f"{path}: a recipe is a mapping of fields, not {type(config).__name__}")
+    return config
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Map ``recipes/trl/NAME.yaml`` to the files in the package."""
+    folder = Path(str(resources.files("fgrpo.recipes"))) / "trl"
+    return {f"recipes/trl/{path.name}": path for path in sorted(folder.glob("*.yaml"))}
+
+
+def recipe_path(name: str) -> Path:
+    """Return the file of a recipe: a path, or ``recipes/trl/NAME.yaml`` of the package.
+
+    Raises
+    ------
+    UsageError
+        If there is neither: names near ones.
+    """
+    if (path := Path(name)).is_file():
+        return path
+    shipped = shipped_recipes()
+    if name in shipped:
+        return shipped[name]
+    near = difflib.get_close_matches(name, shipped, n=3, cutoff=0.4)
+    hint = f"; near: {', '.join(near)}" if near else ""
+    raise UsageError(f"--config {name}: neither a file nor a shipped recipe{hint} (see --list)")
