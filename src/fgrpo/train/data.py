@@ -68,6 +68,11 @@ class Prompts:
         )
 
 
+def has_splits(name: str) -> bool:
+    """Tell whether a data set may have a split to evaluate on: one of the hub or a saved folder."""
+    return not (name.startswith(reasoning_gym.PREFIX) or Path(name).suffix.lower() in FORMATS)
+
+
 def load_prompts(
     name: str,
     *,

@@ -17,7 +17,7 @@ from fgrpo.files import make_folder, write_text
 from fgrpo.integrations.trl import FocalGRPOTrainer
 from fgrpo.provenance import provenance
 from fgrpo.train.arguments import batches_of, parse
-from fgrpo.train.data import REFERENCE, Prompts, load_prompts, training_set
+from fgrpo.train.data import REFERENCE, Prompts, has_splits, load_prompts, training_set
 from fgrpo.train.preflight import preflight
 from fgrpo.verify.rewards import trl_reward
 
@@ -61,9 +61,7 @@ def train(arguments: Sequence[str], command: str) -> None:
     data = _dataset(script, prompts, settings, tokenizer)
     evaluation = None
     if training.do_eval:
-        name = script.eval_dataset_name or script.dataset_name
-        held_out = _load(script, name, script.dataset_test_split)
-        evaluation = _dataset(script, held_out, settings, tokenizer)
+        evaluation = _dataset(script, _held_out(script), settings, tokenizer)
     updates = training.max_steps
     if updates <= 0:
         updates = batches.updates(len(data), training.num_train_epochs)
@@ -123,6 +121,16 @@ def _trainer(
         quantization_config=get_quantization_config(model),
         peft_config=get_peft_config(model),
     )
+
+
+def _held_out(script: TrainArguments) -> Prompts:
+    name = script.eval_dataset_name or script.dataset_name
+    if name == script.dataset_name and not has_splits(name):
+        raise UsageError(
+            f"{name} has no split to evaluate on beside the one trained on: name another data set "
+            "with --eval_dataset_name, or leave out --eval_strategy"
+        )
+    return _load(script, name, script.dataset_test_split)
 
 
 def _load(script: TrainArguments, name: str, split: str) -> Prompts:
