@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test setup lint clean constraints
+.PHONY: demo test docs-check setup lint clean constraints
 
 ## demo: train with and without the focal weight, then print where the page is
 demo: .venv-demo/.installed
@@ -12,6 +12,12 @@ demo: .venv-demo/.installed
 test: lint
 	.venv/bin/mypy
 	.venv/bin/pytest -n 2 --dist loadgroup
+
+## docs-check: run what docs/trl.md shows, from the installation on, at a size a CPU manages
+docs-check:
+	rm -rf .venv-docs build/docs-check
+	$(PYTHON) -m venv .venv-docs
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt .venv-docs/bin/python tests/docs_check.py build/docs-check
 
 ## setup: the environment for development
 setup: .venv/.installed
@@ -40,5 +46,5 @@ constraints:
 
 ## clean: remove environments, caches and builds; the runs stay
 clean:
-	rm -rf .venv .venv-demo .venv-pins build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-demo .venv-docs .venv-pins build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,7 +18,7 @@ def commands():
         for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL):
             for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
-                if words[:1] == ["fgrpo"]:
+                if words[:1] == ["fgrpo"] and "--help" not in words:
                     yield pytest.param(words[1:], id=f"{page.name}: {' '.join(words)[:60]}")
 
 

@@ -84,9 +84,8 @@ def train(arguments: Sequence[str], command: str) -> None:
     trainer.save_model(training.output_dir)
     if training.push_to_hub:
         trainer.push_to_hub(dataset_name=script.dataset_name)
-    _say(
-        f"Model saved to {output}. To see what it gained and lost: fgrpo evaluate --model {output}"
-    )
+    saved = f"{model.model_name_or_path} --adapter {output}" if model.use_peft else output
+    _say(f"Saved in {output}. What it gained and lost: fgrpo evaluate --model {saved} …")
 
 
 def _note(output: Path, about: dict[str, Any]) -> None:
