@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from trl import GRPOConfig, GRPOTrainer
-
 from fgrpo.integrations.trl.mixin import FocalAdvantages
 from fgrpo.integrations.trl.settings import FocalSettings
+
+try:
+    from trl import GRPOConfig, GRPOTrainer
+except ModuleNotFoundError as error:
+    if error.name != "trl":
+        raise
+    raise ModuleNotFoundError(
+        "fgrpo.integrations.trl needs TRL: pip install 'fgrpo[trl]'", name="trl"
+    ) from None
 
 
 @dataclass
