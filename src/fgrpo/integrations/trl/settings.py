@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fgrpo.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class FocalSettings:
     tail_share: float = 0.1
 
     def __post_init__(self) -> None:
-        _check("focal_gamma", self.gamma, 0 <= self.gamma < math.inf, "finite and at least 0")
-        _check("focal_threshold", self.threshold, math.isfinite(self.threshold), "finite")
-        _check("focal_tail_share", self.tail_share, 0 < self.tail_share < 1, "between 0 and 1")
+        _check("focal_gamma", self.gamma, lambda x: 0 <= x < math.inf, "finite and at least 0")
+        _check("focal_threshold", self.threshold, math.isfinite, "finite")
+        _check("focal_tail_share", self.tail_share, lambda x: 0 < x < 1, "between 0 and 1")
         if isinstance(self.reward, bool) or not isinstance(self.reward, (str, int, type(None))):
             raise UsageError(
                 f"focal_reward is {self.reward!r}: give a reward function's name or index"
@@ -82,13 +82,14 @@ class FocalSettings:
                 f"there are {len(names)} reward functions: {choices or 'none'}; "
                 "say with focal_reward, by name or index, which one tells a correct completion"
             )
-        if (found := names.count(str(self.reward))) > 1:
+        named = [i for i, name in enumerate(names) if name == self.reward]
+        if len(named) > 1:
             raise UsageError(
-                f"focal_reward={self.reward!r} names {found} of the reward functions {choices}: "
-                "give its index"
+                f"focal_reward={self.reward!r} names {len(named)} of the reward functions "
+                f"{choices}: give its index"
             )
-        if found:
-            return names.index(str(self.reward))
+        if named:
+            return named[0]
         try:  # the command line has nothing but text
             index = int(self.reward)
         except ValueError:
@@ -100,6 +101,6 @@ class FocalSettings:
         return index
 
 
-def _check(name: str, value: object, fine: bool, range_: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not fine:
+def _check(name: str, value: object, fine: Callable[[Any], bool], range_: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not fine(value):
         raise UsageError(f"{name}={value!r}: give a number that is {range_}")
