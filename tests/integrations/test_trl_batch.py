@@ -33,8 +33,9 @@ FIVE_GROUPS = [
 
 def weighed(rewards, size, **changes):
     chosen = FocalSettings(**changes)
-    batch = FocalBatch.of(torch.tensor(rewards, dtype=torch.float32), size, chosen)
-    return batch, batch.metrics(chosen)
+    table = torch.tensor(rewards, dtype=torch.float32)
+    batch = FocalBatch.of(table if table.ndim == 2 else table[:, None], size, chosen)
+    return batch, batch.metrics()
 
 
 def miss(rate, share, size):
@@ -63,6 +64,7 @@ def test_the_metrics_of_five_groups_leave_out_the_one_without_a_score():
     rates = [Fraction(1, 4), Fraction(1), Fraction(0), Fraction(2, 3)]
     assert metrics == pytest.approx(
         {
+            "focal/groups_unscored": 0.2,
             "focal/weight_mean": float(Fraction(25, 48)),
             "focal/groups_solved_all": 0.25,
             "focal/groups_solved_none": 0.25,
@@ -93,9 +95,9 @@ def test_gamma_0_weighs_a_solved_group_1():
     assert weighed(FIVE_GROUPS, 4, gamma=0.0)[0].weights.tolist() == [1.0] * 20
 
 
-def test_a_batch_without_a_score_logs_nothing_and_weighs_1():
+def test_a_batch_without_a_score_logs_that_alone_and_weighs_1():
     batch, metrics = weighed([NAN] * 6, 3, gamma=2.0)
-    assert metrics == {}
+    assert metrics == {"focal/groups_unscored": 1.0}
     assert batch.weights.tolist() == [1.0] * 6
     assert len(batch.success_rates) == 0
 
@@ -106,6 +108,23 @@ def test_a_batch_without_a_score_logs_nothing_and_weighs_1():
 def test_the_threshold_itself_is_correct(threshold, rate):
     batch, _ = weighed([1.0, -1.0, 0.5, -0.5], 4, gamma=1.0, threshold=threshold)
     assert batch.weights.tolist() == [1 - rate] * 4
+
+
+def test_an_infinite_reward_is_right_or_wrong_like_any_other():
+    rewards = [np.inf, -np.inf, 3e38, -3e38, 0.5, np.nan]
+    assert weighed(rewards, 6, gamma=1.0)[0].weights.tolist() == pytest.approx([2 / 5] * 6)
+
+
+def test_the_threshold_is_rounded_as_the_rewards_are():
+    assert weighed([0.7, 0.0], 2, gamma=1.0, threshold=0.7)[0].weights.tolist() == [0.5, 0.5]
+
+
+def test_a_completion_is_judged_by_the_first_function_that_judges_it():
+    rewards = [[1, 0], [NAN, 0], [NAN, 1], [NAN, NAN], *[[0, 1]] * 4]
+    batch, metrics = weighed(rewards, 4, gamma=1.0)
+    third = float(np.float32(1 / 3))
+    assert batch.weights.tolist() == pytest.approx([third] * 4 + [1.0] * 4, rel=1e-6)
+    assert metrics["focal/groups_unscored"] == 0
 
 
 @given(
@@ -135,8 +154,10 @@ def test_weights_and_shares_of_any_batch_are_those_counted(groups, gamma):
     assert metrics["focal/success_rate_mean"] == pytest.approx(float(sum(rates)) / len(rates))
 
 
-def groups_of(*rates):
-    return FocalBatch(torch.ones(4 * len(rates)), np.array(rates, dtype=np.float64), 4)
+def groups_of(*rates, **changes):
+    weights = torch.ones(4 * len(rates))
+    settings = FocalSettings(**changes)
+    return FocalBatch(settings, weights, np.array(rates, dtype=np.float64), 4)
 
 
 FINE = groups_of(0.5, 0.25)
@@ -152,80 +173,86 @@ def told(caplog):
 def test_cut_completions_are_told_once_after_ten_batches(caplog):
     health = Health(100)
     for _ in range(9):
-        health.add(FINE, 0.8)
+        health.add(FINE, 0.8, 0.0)
     assert told(caplog) == []
-    health.add(FINE, 0.8)
+    health.add(FINE, 0.8, 0.0)
     (text,) = told(caplog)
     assert "80%" in text
     assert "max_completion_length=100" in text
     for _ in range(20):
-        health.add(FINE, 1.0)
+        health.add(FINE, 1.0, 0.0)
     assert told(caplog) == []
-
-
-@pytest.mark.parametrize(("count", "warnings"), [(63, 0), (64, 1)])
-def test_many_groups_are_judged_before_ten_batches(caplog, count, warnings):
-    Health(100).add(groups_of(*[0.5] * count), 0.8)
-    assert len(told(caplog)) == warnings
 
 
 @pytest.mark.parametrize(("shares", "warnings"), [([0.25, 0.75], 0), ([0.25, 0.77], 1)])
 def test_half_of_the_completions_may_be_cut(caplog, shares, warnings):
     health = Health(100)
     for share in shares * 5:
-        health.add(FINE, share)
+        health.add(FINE, share, 0.0)
     assert len(told(caplog)) == warnings
 
 
 def test_only_the_last_ten_batches_count(caplog):
     health = Health(100)
     for share in [1.0] * 5 + [0.0] * 10 + [1.0] * 5:
-        health.add(FINE, share)
+        health.add(FINE, share, 0.0)
     assert told(caplog) == []
-    health.add(FINE, 0.3)  # 53% of ten, 48% of eleven
+    health.add(FINE, 0.3, 0.0)  # 53% of ten, 48% of eleven
     assert len(told(caplog)) == 1
 
 
 def test_an_unknown_share_of_cut_completions_is_not_counted(caplog):
     health = Health(None)
-    for share in [None] * 8 + [1.0, 0.2]:
-        health.add(FINE, share)
-    assert "last 2 generation batches" in told(caplog)[0]
-    health = Health(None)
-    for _ in range(10):
-        health.add(FINE, None)
+    for _ in range(20):
+        health.add(FINE, None, 0.0)
+    for _ in range(9):
+        health.add(FINE, 1.0, 0.0)
     assert told(caplog) == []
 
 
-@pytest.mark.parametrize("mixed", [4, 5, 6])
-def test_groups_without_signal_are_told_from_95_percent(caplog, mixed):
+@pytest.mark.parametrize(("mixed", "warnings"), [(2, 1), (3, 1), (4, 0)])
+def test_groups_without_signal_are_told_from_95_percent_of_64(caplog, mixed, warnings):
     health = Health(100)
-    for _ in range(2):
-        health.add(groups_of(*[0.0] * (90 - mixed), *[1.0] * 10, *[0.5] * mixed), 0.0)
+    for rate in [0.0] * 50 + [1.0] * (14 - mixed) + [0.5] * mixed:
+        assert told(caplog) == []
+        health.add(groups_of(rate), 0.0, 1.0)
     texts = told(caplog)
-    assert len(texts) == (mixed <= 5)  # once
-    assert not texts or "all wrong" in texts[0]
+    assert len(texts) == warnings
+    health.add(groups_of(*[0.0] * 64), 0.0, 1.0)
+    assert len(told(caplog)) == 1 - warnings  # once
+
+
+def test_only_the_last_64_groups_count(caplog):
+    Health(100).add(groups_of(*[0.5] * 61, *[0.0] * 3, *[1.0] * 60, 0.5), 0.0, 1.0)
+    assert "94% are all right and 5% all wrong" in told(caplog)[0]
 
 
 @pytest.mark.parametrize(("solved", "remedy"), [(60, "too easy"), (8, "check the reward")])
 def test_the_remedy_is_for_the_trouble(caplog, solved, remedy):
-    Health(100).add(groups_of(*[1.0] * solved, *[0.0] * (68 - solved)), 0.0)
+    Health(100).add(groups_of(*[1.0] * solved, *[0.0] * (64 - solved)), 0.0, None)
     (text,) = told(caplog)
     assert remedy in text
-    assert f"{solved / 68:.0%} are all right, {1 - solved / 68:.0%} all wrong" in text
+    assert f"{solved / 64:.0%} are all right and {1 - solved / 64:.0%} all wrong" in text
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_groups_equal_by_the_threshold_alone_are_told_as_such(caplog, rate):
+    Health(100).add(groups_of(*[rate] * 64, threshold=0.4), 0.0, 0.9)
+    (text,) = told(caplog)
+    assert "focal_threshold=0.4, though the rewards within groups differ" in text
 
 
 def test_a_run_without_scores_is_not_judged_by_its_groups(caplog):
     health = Health(100)
     for _ in range(12):
-        health.add(groups_of(), 0.1)
+        health.add(groups_of(), 0.1, 0.0)
     assert told(caplog) == []
 
 
 def test_a_fine_run_is_left_alone(caplog):
     health = Health(100)
     for _ in range(30):
-        health.add(groups_of(0.5, 0.25, 0.0, 1.0), 0.1)
+        health.add(groups_of(0.5, 0.25, 0.0, 1.0), 0.1, 0.5)
     assert told(caplog) == []
 
 
@@ -238,10 +265,10 @@ def test_a_real_run_that_cannot_learn_is_told_both_troubles(tmp_path, caplog):
         args = focal(tmp_path, max_steps=9, eval_strategy="steps", eval_steps=3)
         train(FocalGRPOTrainer, args, rewards=never, eval_dataset=questions(32))
         assert told(caplog) == []  # 9 batches of 4 groups; evaluation does not count
-        train(FocalGRPOTrainer, focal(tmp_path, max_steps=12), rewards=never)
+        train(FocalGRPOTrainer, focal(tmp_path, max_steps=18), rewards=never)
     cut, dead = told(caplog)
     assert "max_completion_length=5" in cut
-    assert "100% of the last 40 groups carry no signal: 0% are all right, 100% all wrong" in dead
+    assert "of the last 64 groups 0% are all right and 100% all wrong: they carry no signal" in dead
 
 
 def test_tensorboard_has_the_scalars_and_the_histograms(tmp_path, monkeypatch):
@@ -280,6 +307,19 @@ def test_tensorboard_has_the_scalars_and_the_histograms(tmp_path, monkeypatch):
             assert histogram.histogram_value.sum == pytest.approx(rates.sum())
     assert len(events.Scalars("train/focal/weight_mean")) == 2
     assert len(events.Scalars("train/focal/update_scale")) == 2
+
+
+def nobody(completion_ids, **_):
+    return [None] * len(completion_ids)
+
+
+def test_a_window_without_a_score_has_no_histogram_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "events"))
+    args = focal(tmp_path, report_to=["tensorboard"], max_steps=2, logging_steps=1)
+    train(FocalGRPOTrainer, args, rewards=nobody)
+    events = EventAccumulator(str(tmp_path / "events")).Reload()
+    assert events.Tags()["histograms"] == []
+    assert [one.value for one in events.Scalars("train/focal/groups_unscored")] == [1.0, 1.0]
 
 
 def logger(**more):

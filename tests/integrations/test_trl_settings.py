@@ -28,7 +28,9 @@ OFF_RANGE = [
     ("tail_share", math.nan),
     ("reward", 1.0),
     ("reward", True),
-    ("reward", ["correct"]),
+    ("reward", []),
+    ("reward", ["correct", None]),
+    ("reward", [True]),
 ]
 
 
@@ -65,7 +67,7 @@ def test_the_ends_of_the_ranges_are_allowed():
     ],
 )
 def test_the_reward_function_is_found(reward, names, column):
-    assert FocalSettings(reward=reward).column(names) == column
+    assert FocalSettings(reward=reward).columns(names) == [column]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_the_reward_function_is_found(reward, names, column):
 )
 def test_no_reward_function_is_guessed(reward, names, parts):
     with pytest.raises(UsageError) as refused:
-        FocalSettings(reward=reward).column(names)
+        FocalSettings(reward=reward).columns(names)
     assert [part for part in parts if part not in str(refused.value)] == []
 
 
@@ -129,7 +131,7 @@ def test_the_command_line_sets_every_field(tmp_path):
     words = "--focal_gamma 1 --focal_reward 1 --focal_threshold -0.5 --focal_tail_share 0.2"
     settings = parsed(tmp_path, *words.split())
     assert settings == FocalSettings(gamma=1.0, reward="1", threshold=-0.5, tail_share=0.2)
-    assert settings.column(["format", "correct"]) == 1
+    assert settings.columns(["format", "correct"]) == [1]
 
 
 @pytest.mark.parametrize(("text", "column"), [("correct", 1), ("0", 0), ("'1'", 1)])
@@ -140,7 +142,7 @@ def test_a_yaml_file_sets_every_field(tmp_path, text, column):
     )
     settings = parsed(tmp_path, "--config", str(path))
     assert (settings.gamma, settings.threshold, settings.tail_share) == (2.0, 1.0, 0.5)
-    assert settings.column(["format", "correct"]) == column
+    assert settings.columns(["format", "correct"]) == [column]
 
 
 def test_the_command_line_overrides_the_yaml_file(tmp_path):
@@ -156,5 +158,12 @@ def test_the_command_line_refuses_bad_values(tmp_path):
 
 
 def test_an_integer_is_an_index_even_where_a_function_has_that_name():
-    assert FocalSettings(reward=0).column(["1", "0"]) == 0
-    assert FocalSettings(reward="0").column(["1", "0"]) == 1
+    assert FocalSettings(reward=0).columns(["1", "0"]) == [0]
+    assert FocalSettings(reward="0").columns(["1", "0"]) == [1]
+
+
+@pytest.mark.parametrize("reward", ["b, 0", ["b", 0], ("b", "a")])
+def test_several_functions_may_tell_a_correct_completion(reward):
+    assert FocalSettings(reward=reward).columns(["a", "b", "format"]) == [1, 0]
+    with pytest.raises(UsageError, match="'b'"):
+        FocalSettings(reward=reward).columns(["a"])

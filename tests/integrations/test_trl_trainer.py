@@ -149,11 +149,12 @@ def test_completions_without_a_score(tmp_path, rewards):
     agree(run, counted_run, train(GRPOTrainer, settings(tmp_path, **changes), rewards=rewards))
 
 
-def test_a_run_without_any_score_changes_nothing_and_logs_no_focal_metric(tmp_path):
+def test_a_run_without_any_score_changes_nothing_and_logs_only_that(tmp_path):
     def unknown(completion_ids, **_):
         return [None] * len(completion_ids)
 
     run = train(FocalGRPOTrainer, focal(tmp_path), rewards=unknown)
     fresh = dict(tiny_model().named_parameters())
     assert all(torch.equal(value, fresh[name]) for name, value in run.weights.items())
-    assert not [name for row in run.logs for name in row if "focal" in name]
+    logged = {name for row in run.logs for name in row if "focal" in name}
+    assert logged == {"focal/groups_unscored"}

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import logging
 import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import RunError, UsageError
 from fgrpo.verify import Outcome, Verdict, rewards
 from fgrpo.verify.rewards import shared_pool, trl_reward, verl_compute_score
 
@@ -189,3 +190,25 @@ def test_processes_of_one_machine_share_its_cores(
     monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
     assert rewards._workers() == workers
+
+
+def test_a_verifier_that_can_judge_nothing_ends_the_training() -> None:
+    judge: Any = Judge()
+    reward = trl_reward("maths", pool=judge)
+    reward(prompts=["?"] * 199, completions=["odd"] * 199, answer=["1"] * 199)
+    with pytest.raises(RunError, match="none of the first 200 answers could be judged"):
+        reward(prompts=["?"], completions=["odd"], answer=["1"])
+
+
+def test_one_judged_answer_is_enough_to_go_on() -> None:
+    judge: Any = Judge()
+    reward = trl_reward("maths", pool=judge)
+    texts = ["odd"] * 300 + ["wrong"]
+    assert reward(prompts=texts, completions=texts, answer=texts) == [None] * 300 + [0.0]
+
+
+def test_references_are_decoded_if_asked() -> None:
+    judge: Any = Judge()
+    reward = trl_reward("maths", column="reference", decode=json.loads, pool=judge)
+    reward(prompts=["?"], completions=["right"], reference=['{"a": 1}'])
+    assert judge.asked == [("maths", "right", {"a": 1})]

@@ -64,7 +64,9 @@ def read_rows(path: Path, split: str | None = None) -> Iterator[tuple[str, dict[
     return _json_lines(path, text)
 
 
-def hub_rows(hub: Hub, revision: str | None) -> tuple[list[tuple[str, dict[str, Any]]], str]:
+def hub_rows(
+    hub: Hub, revision: str | None, option: str = "--data BENCHMARK=FILE"
+) -> tuple[list[tuple[str, dict[str, Any]]], str]:
     """Load the rows of a dataset of the hub.
 
     Parameters
@@ -73,6 +75,8 @@ def hub_rows(hub: Hub, revision: str | None) -> tuple[list[tuple[str, dict[str, 
         Where it is.
     revision
         Commit to load; None takes the benchmark's own, or asks the hub for the current one.
+    option
+        How the user gives a file in its place.
 
     Returns
     -------
@@ -96,17 +100,17 @@ def hub_rows(hub: Hub, revision: str | None) -> tuple[list[tuple[str, dict[str, 
         table = datasets.load_dataset(hub.repo, hub.config, split=hub.split, revision=commit)
         rows = table.to_list()
     except Exception as error:  # the hub's libraries raise of everything
-        raise RunError(_unreachable(hub, error)) from error
+        raise RunError(_unreachable(hub, error, option)) from error
     return list(_numbered(hub.repo, rows)), commit
 
 
-def _unreachable(hub: Hub, error: Exception) -> str:
+def _unreachable(hub: Hub, error: Exception, option: str) -> str:
     cause = str(error).strip().split("\n")[0][:150]
     part = f"split {hub.split}" + (f" of {hub.config}" if hub.config else "")
     terms = " (accept its terms there, then `hf auth login`)" if hub.gated else ""
     return (
         f"{hub.repo}: could not be loaded from the hub ({type(error).__name__}: {cause}); "
-        f"get its {part} from {hub.url}{terms} and pass it with --data BENCHMARK=FILE"
+        f"get its {part} from {hub.url}{terms} and pass it with {option}"
     )
 
 

@@ -6,6 +6,7 @@
 ``batches``      the arithmetic of prompts, groups, processes and updates
 ``preflight``    what is said before a model is loaded
 ``data``         prompts and references from the hub, a file, or reasoning-gym
+``checkpoints``  which one to go on from
 ``run``          puts it together
 ===============  ============================================================================
 """

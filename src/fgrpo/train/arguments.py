@@ -8,7 +8,8 @@ import os
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from trl import ModelConfig, TrlParser
@@ -98,12 +99,20 @@ class TrainArguments:
             raise UsageError(f"max_prompt_tokens={self.max_prompt_tokens}: take at least 1")
 
 
-class Parser(TrlParser):  # type: ignore[misc]
-    """TRL's parser, whose errors are one line."""
+class _OneLine:
+    """Mixin for a parser: its errors are one line."""
 
     def error(self, message: str) -> Any:
-        """Raise instead of printing hundreds of options."""
+        """Raise instead of printing how it is used."""
         raise UsageError(message)
+
+
+class Parser(_OneLine, TrlParser):  # type: ignore[misc]
+    """TRL's parser, whose errors are one line."""
+
+
+class _First(_OneLine, argparse.ArgumentParser):
+    """A parser of the few words that decide how the others are read."""
 
 
 @dataclass
@@ -111,6 +120,13 @@ class TrainingConfig(FocalGRPOConfig):
     """`FocalGRPOConfig`, whose refusal of a group size says which ones fit."""
 
     def __post_init__(self) -> None:
+        if self.max_completion_length is not None and self.max_completion_length < 1:
+            raise UsageError(f"max_completion_length={self.max_completion_length}: take at least 1")
+        if self.max_steps == 0 or (self.max_steps < 0 and self.num_train_epochs <= 0):
+            raise UsageError(
+                f"max_steps={self.max_steps} and num_train_epochs={self.num_train_epochs:g}: "
+                "there is nothing to train; make one of them more than 0"
+            )
         batches_of(self)
         super().__post_init__()
 
@@ -123,6 +139,8 @@ def batches_of(training: Any) -> Batches:
     UsageError
         If a generation does not hold whole groups.
     """
+    if training.num_generations is None:
+        raise UsageError("num_generations is empty: take at least 2")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     steps = training.steps_per_generation
     if steps is None and training.generation_batch_size is not None:
@@ -132,14 +150,17 @@ def batches_of(training: Any) -> Batches:
         per_device=training.per_device_train_batch_size,
         processes=processes,
         accumulation=training.gradient_accumulation_steps,
-        steps_per_generation=steps or training.gradient_accumulation_steps,
+        steps_per_generation=training.gradient_accumulation_steps if steps is None else steps,
         iterations=training.num_iterations,
     )
 
 
+_CLASSES = (TrainArguments, TrainingConfig, ModelConfig)
+
+
 def make_parser() -> Parser:
     """Return the parser of `TrainArguments`, `FocalGRPOConfig` and TRL's ``ModelConfig``."""
-    return Parser((TrainArguments, TrainingConfig, ModelConfig), prog="fgrpo train")
+    return Parser(_CLASSES, prog="fgrpo train")
 
 
 def parse(arguments: Sequence[str]) -> tuple[TrainArguments, Any, Any]:
@@ -162,7 +183,7 @@ def parse(arguments: Sequence[str]) -> tuple[TrainArguments, Any, Any]:
     UsageError
         For an unknown or wrong field, a missing recipe, or batches without whole groups.
     """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first = _First(add_help=False, allow_abbrev=False)
     first.add_argument("--config")
     first.add_argument("--method")
     known, rest = first.parse_known_args(list(arguments))
@@ -171,20 +192,23 @@ def parse(arguments: Sequence[str]) -> tuple[TrainArguments, Any, Any]:
     _check_names(options, parser._option_string_actions, "")
     config: dict[str, Any] = {}
     if known.config is not None:
-        path = recipe_path(known.config)
-        config = _read(path)
-        rest = ["--config", str(path), *rest]
-        _check_names([name for name in config if name != "env"], _fields(parser), f"{path}: ")
+        config = _recipe(recipe_path(known.config))
     method = known.method or config.get("method", "grpo")
     if known.method is not None:
         rest += ["--method", known.method]
-    parser.set_defaults_with_config(**METHODS.get(method, {}))
+    parser.set_defaults_with_config(**METHODS.get(str(method), {}))
     try:
-        script, training, model = parser.parse_args_and_config(rest)
+        script, training, model, stray = parser.parse_args_into_dataclasses(
+            [*_words(config, parser), *rest],
+            return_remaining_strings=True,
+            look_for_args_file=False,
+        )
     except UsageError:
         raise
     except ValueError as error:
         raise UsageError(" ".join(str(error).split())) from error
+    if stray:
+        raise UsageError(f"{' '.join(stray)}: belongs to no --field")
     if not script.dataset_name:
         raise UsageError("which data set? give --dataset_name")
     if model.model_name_or_path is None:
@@ -192,8 +216,42 @@ def parse(arguments: Sequence[str]) -> tuple[TrainArguments, Any, Any]:
     return script, training, model
 
 
-def _fields(parser: Parser) -> set[str]:
-    return {action.dest for action in parser._actions}
+def _recipe(path: Path) -> dict[str, Any]:
+    """Read a recipe, and set the environment variables that it names under ``env``."""
+    config = _read(path)
+    variables = config.pop("env", None) or {}
+    if not isinstance(variables, dict):
+        raise UsageError(f"{path}: env is {variables!r}: give names and values")
+    hints = {name: hint for one in _CLASSES for name, hint in get_type_hints(one).items()}
+    _check_names(map(str, config), hints, f"{path}: ")
+    for name, value in config.items():
+        if isinstance(value, (list, dict, type(None))) and not _fits(value, hints[name]):
+            raise UsageError(f"{path}: {name} is {value!r:.60}: give one value, or leave it out")
+    os.environ.update({str(name): str(value) for name, value in variables.items()})
+    return config
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Tell whether a value is of one of the types that a field's hint names."""
+    union = get_origin(hint) in (Union, UnionType)
+    return type(value) in {get_origin(one) or one for one in (get_args(hint) if union else [hint])}
+
+
+def _words(config: dict[str, Any], parser: Parser) -> list[str]:
+    """Put a recipe as on the command line, since argparse checks no defaults but texts.
+
+    What has no form there, a mapping or nothing, becomes a default.
+    """
+    words: list[str] = []
+    several = {action.dest for action in parser._actions if action.nargs == "+"}
+    for name, value in config.items():
+        if isinstance(value, list) and value and name in several:
+            words += [f"--{name}", *map(str, value)]
+        elif value is None or isinstance(value, (list, dict)):
+            parser.set_defaults_with_config(**{name: value})
+        else:
+            words.append(f"--{name}={value}")
+    return words
 
 
 def _check_names(names: Iterable[str], known: Collection[str], before: str) -> None:

@@ -40,6 +40,14 @@ class Batches:
     iterations: int = 1
 
     def __post_init__(self) -> None:
+        for option, value in (
+            ("per_device_train_batch_size", self.per_device),
+            ("gradient_accumulation_steps", self.accumulation),
+            ("steps_per_generation", self.steps_per_generation),
+            ("num_iterations", self.iterations),
+        ):
+            if value < 1:
+                raise UsageError(f"{option}={value}: take at least 1")
         if self.group_size < 2:
             raise UsageError(
                 f"num_generations={self.group_size}: a group needs at least 2 completions, or "
@@ -49,9 +57,9 @@ class Batches:
             fitting = [n for n in range(2, self.completions + 1) if self.completions % n == 0]
             raise UsageError(
                 f"num_generations={self.group_size} does not divide the {self.completions} "
-                f"completions of a generation ({self.describe_completions()}): take one of "
-                f"{', '.join(map(str, fitting)) or 'none: raise per_device_train_batch_size'}, "
-                "or change the batch"
+                f"completions of a generation ({self.describe_completions()}): "
+                + (f"take one of {', '.join(map(str, fitting))}, or " if fitting else "")
+                + "change per_device_train_batch_size or the steps"
             )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,8 +70,10 @@ class Prompts:
 
 
 def has_splits(name: str) -> bool:
-    """Tell whether a data set may have a split to evaluate on: one of the hub or a saved folder."""
-    return not (name.startswith(reasoning_gym.PREFIX) or Path(name).suffix.lower() in FORMATS)
+    """Tell whether a data set may have several splits: one of the hub, or a folder saved so."""
+    if (path := Path(name)).is_dir():
+        return (path / "dataset_dict.json").exists()
+    return not (name.startswith(reasoning_gym.PREFIX) or path.suffix.lower() in FORMATS)
 
 
 def load_prompts(
@@ -117,12 +120,12 @@ def load_prompts(
     if (path := Path(name)).exists() or path.suffix.lower() in FORMATS:
         rows, source = read_rows(path, split), name
     else:
-        rows, commit = hub_rows(Hub(name, split, config), revision)
+        rows, commit = hub_rows(Hub(name, split, config), revision, "--dataset_name FILE")
         source = f"{name} ({split}, {commit[:12]})"
     found, verifiers = [], set()
     for place, row in rows:
         found.append(_prompt(place, row, prompt_column, answer_column))
-        verifiers.add(row.get("verifier"))
+        verifiers.add(str(row["verifier"]) if row.get("verifier") else None)
     if len(verifiers) > 1:
         raise UsageError(
             f"{name}: its rows name several verifiers ({', '.join(sorted(map(str, verifiers)))}); "
@@ -142,7 +145,7 @@ def training_set(
     Parameters
     ----------
     prompts
-        What is asked; prompts that are too long are counted in its ``dropped``.
+        What is asked; prompts that are too long move to its ``dropped``, where they are counted.
     settings
         With ``chat``, a prompt becomes a conversation that opens with the system prompt;
         otherwise a text of both, parted by a blank line.
@@ -156,13 +159,15 @@ def training_set(
     """
     from datasets import Dataset
 
-    rows = []
+    rows, kept = [], []
     for one in prompts.prompts:
         put = _put(one.prompt, settings)
         if max_tokens is not None and count_tokens is not None and count_tokens(put) > max_tokens:
             prompts.dropped[f"longer than {max_tokens} tokens"] += 1
             continue
         rows.append({"prompt": put, REFERENCE: json.dumps(one.reference)})
+        kept.append(one)
+    prompts.prompts = kept
     if not rows:
         raise UsageError(f"nothing to train on: {prompts.describe()}")
     return Dataset.from_list(rows)
@@ -176,19 +181,31 @@ def _prompt(place: str, row: dict[str, Any], prompt_column: str, answer_column: 
                 f"name it with --{option}"
             )
     prompt, reference = row[prompt_column], row[answer_column]
-    if not prompt or not isinstance(prompt, (str, list)):
+    if not isinstance(prompt, (str, list)) or not prompt or _blank(prompt):
         raise UsageError(f"{place}: {prompt_column} is {prompt!r:.60}: give a text or messages")
     if isinstance(prompt, list) and not all(
-        isinstance(message, dict) and "role" in message for message in prompt
+        isinstance(message, dict) and {"role", "content"} <= message.keys() for message in prompt
     ):
         raise UsageError(
             f"{place}: {prompt_column} is a list, but not of messages with role and content"
         )
-    if reference is None or reference == "" or reference != reference:
+    if reference is None or _blank(reference) or reference != reference:
         raise UsageError(f"{place}: {answer_column} is {reference!r}: there is nothing to check by")
-    if isinstance(reference, (int, float)) and not isinstance(reference, bool):
-        reference = str(reference)
+    if isinstance(reference, (int, float, Decimal)) and not isinstance(reference, bool):
+        # A table with gaps has made its integers floats.
+        whole = isinstance(reference, float) and reference.is_integer()
+        reference = str(int(reference) if whole else reference)
+    try:
+        json.dumps(reference)
+    except TypeError:
+        raise UsageError(
+            f"{place}: {answer_column} is a {type(reference).__name__}: give a text or a number"
+        ) from None
     return Prompt(prompt, reference)
+
+
+def _blank(value: Any) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _cleaned(prompts: Prompts, conflicts: bool = True) -> Prompts:

@@ -37,12 +37,13 @@ def ratio_bounds(
     tuple of float or None
         Lower and upper bound; None for a loss without hard bounds (sapo, vespo). Where the
         objective is min(r A, clip(r) A), the lower one holds for A < 0 and the upper for A > 0;
-        ``delta`` caps the ratio for A < 0 and is not part of this.
+        with ``delta``, a ratio above both it and the upper bound is capped for A < 0 too.
 
     Raises
     ------
     UsageError
-        If CISPO's cap is below 1: TRL would shrink every token, the on-policy ones too.
+        If CISPO's cap is below 1: TRL would shrink every token, the on-policy ones too. If a clip
+        leaves out the ratio 1: on-policy tokens would have no gradient.
     """
     high = epsilon if epsilon_high is None else epsilon_high
     if loss_type == "cispo":
@@ -52,21 +53,28 @@ def ratio_bounds(
                 "on-policy ratio 1: in TRL it is the cap itself; the paper's is 6.0"
             )
         return 0.0, high
-    if loss_type in _CLIPPED:
-        return max(0.0, 1 - epsilon), 1 + high
-    return None
+    if loss_type not in _CLIPPED:
+        return None
+    bounds = max(0.0, 1 - epsilon), min(1 + high, math.inf if delta is None else delta)
+    if not bounds[0] <= 1 <= bounds[1]:
+        raise UsageError(
+            f"epsilon={epsilon:g}, epsilon_high={high:g}, delta={delta} clip the ratio to "
+            f"[{bounds[0]:g}, {bounds[1]:g}], without the on-policy ratio 1: no token would learn"
+        )
+    return bounds
 
 
 def describe_bounds(
     loss_type: str, epsilon: float, epsilon_high: float | None, delta: float | None = None
 ) -> str:
     """Say in words what `ratio_bounds` returns."""
-    bounds = ratio_bounds(loss_type, epsilon, epsilon_high)
+    bounds = ratio_bounds(loss_type, epsilon, epsilon_high, delta)
     if bounds is None:
         return "no hard bounds on the ratio"
     text = f"ratio in [{bounds[0]:g}, {bounds[1]:g}]"
     if loss_type == "cispo":
         return f"{text}, capped (gradient kept)"
     if delta is not None and math.isfinite(delta):
-        text += f", at most {delta:g} where the advantage is negative"
+        most = max(delta, 1 + (epsilon if epsilon_high is None else epsilon_high))
+        text += f", at most {most:g} where the advantage is negative"
     return f"{text}, clipped (no gradient beyond)"

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import AutoTokenizer
-from transformers.trainer_utils import get_last_checkpoint
 from trl import get_peft_config, get_quantization_config
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import RunError, UsageError
 from fgrpo.evaluate.prompts import PromptSettings, prompts_for
 from fgrpo.files import make_folder, write_text
 from fgrpo.integrations.trl import FocalGRPOTrainer
 from fgrpo.provenance import provenance
 from fgrpo.train.arguments import batches_of, parse
+from fgrpo.train.checkpoints import checkpoint_for
 from fgrpo.train.data import REFERENCE, Prompts, has_splits, load_prompts, training_set
 from fgrpo.train.preflight import preflight
 from fgrpo.verify.rewards import trl_reward
@@ -49,22 +49,27 @@ def train(arguments: Sequence[str], command: str) -> None:
     """
     script, training, model = parse(arguments)
     output = Path(training.output_dir)
-    checkpoint = _checkpoint(training.resume_from_checkpoint, output)
+    checkpoint = checkpoint_for(training.resume_from_checkpoint, output)
     batches = batches_of(training)
     prompts = _load(script, script.dataset_name, script.dataset_train_split)
     verifier = script.verifier or prompts.verifier or "maths"
     reward = trl_reward(verifier, column=REFERENCE, decode=json.loads)
     correct = f"{verifier}; correct from {training.focal_threshold:g} on"
+    if checkpoint is None and training.resume_from_checkpoint in ("true", "latest"):
+        _say(f"no checkpoint in {output} yet: starting from the beginning")
     _say(preflight(script.method, training, batches, correct))
     tokenizer = _tokenizer(training, model)
     settings = _prompt_settings(script, training, model.model_name_or_path, tokenizer)
     data = _dataset(script, prompts, settings, tokenizer)
     evaluation = None
     if training.do_eval:
-        evaluation = _dataset(script, _held_out(script), settings, tokenizer)
-    updates = training.max_steps
-    if updates <= 0:
-        updates = batches.updates(len(data), training.num_train_epochs)
+        evaluation = _dataset(script, _held_out(script, verifier), settings, tokenizer)
+    # Also with max_steps: without one whole generation TRL would train nothing, and say nothing.
+    updates = batches.updates(len(data), training.num_train_epochs)
+    if training.max_steps > 0:
+        updates = training.max_steps
+    # A verifier that cannot be imported is told by its first answer: before a model is loaded.
+    reward([""], [""], **{REFERENCE: data[:1][REFERENCE]})
     how = "chat template" if settings.chat else "plain text"
     _say(f"\n{'data':12}{prompts.describe()}")
     _say(f"{'prompts':12}{how}, system prompt {settings.system!r}")
@@ -122,14 +127,25 @@ def _trainer(
     )
 
 
-def _held_out(script: TrainArguments) -> Prompts:
+def _held_out(script: TrainArguments, verifier: str) -> Prompts:
     name = script.eval_dataset_name or script.dataset_name
-    if name == script.dataset_name and not has_splits(name):
+    split = script.dataset_test_split
+    same = (
+        name == script.dataset_name or Path(name).resolve() == Path(script.dataset_name).resolve()
+    )
+    if same and (split == script.dataset_train_split or not has_splits(name)):
         raise UsageError(
             f"{name} has no split to evaluate on beside the one trained on: name another data set "
             "with --eval_dataset_name, or leave out --eval_strategy"
         )
-    return _load(script, name, script.dataset_test_split)
+    prompts = _load(script, name, split)
+    named = script.verifier or prompts.verifier or "maths"
+    if named != verifier:
+        raise UsageError(
+            f"{name} is checked by {named}, the data trained on by {verifier}: evaluate on data of "
+            "the same verifier, or name one for both with --verifier"
+        )
+    return prompts
 
 
 def _load(script: TrainArguments, name: str, split: str) -> Prompts:
@@ -137,7 +153,7 @@ def _load(script: TrainArguments, name: str, split: str) -> Prompts:
         name,
         split=split,
         config=script.dataset_config,
-        revision=script.dataset_revision,
+        revision=script.dataset_revision if name == script.dataset_name else None,
         prompt_column=script.prompt_column,
         answer_column=script.answer_column,
     )
@@ -146,13 +162,19 @@ def _load(script: TrainArguments, name: str, split: str) -> Prompts:
 def _tokenizer(training: Any, model: Any) -> Any:
     # A field of one or the other, by TRL's version.
     trust = getattr(training, "trust_remote_code", getattr(model, "trust_remote_code", False))
-    return AutoTokenizer.from_pretrained(
-        model.model_name_or_path,
-        revision=model.model_revision,
-        trust_remote_code=trust,
-        padding_side="left",
-        truncation_side="left",
-    )
+    name = model.model_name_or_path
+    try:
+        return AutoTokenizer.from_pretrained(
+            name,
+            revision=model.model_revision,
+            trust_remote_code=trust,
+            padding_side="left",
+            truncation_side="left",
+        )
+    except (OSError, ValueError) as error:
+        what = "a folder without a tokenizer" if Path(name).is_dir() else "no folder here"
+        text = " ".join(str(error).split())
+        raise RunError(f"{name}: {what}, and not to be had from the hub ({text:.200})") from error
 
 
 def _prompt_settings(
@@ -182,27 +204,6 @@ def _dataset(
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     return training_set(prompts, settings, count, script.max_prompt_tokens)
-
-
-def _checkpoint(asked: str | None, output: Path) -> str | None:
-    """Return the checkpoint to go on from; refuse to write over the checkpoints of another run."""
-    last: str | None = None
-    if output.is_dir():
-        last = get_last_checkpoint(str(output))  # type: ignore[no-untyped-call]
-    if asked is None or asked.lower() in ("false", "none"):
-        if last is not None:
-            raise UsageError(
-                f"{output} has checkpoints, the last {Path(last).name}: go on from it with "
-                "--resume_from_checkpoint true, or take another --output_dir"
-            )
-        return None
-    if asked.lower() in ("true", "latest"):
-        if last is None:
-            _say(f"no checkpoint in {output} yet: starting from the beginning")
-        return last
-    if not Path(asked).is_dir():
-        raise UsageError(f"--resume_from_checkpoint {asked}: no such folder; true takes the last")
-    return asked
 
 
 def _is_main() -> bool:

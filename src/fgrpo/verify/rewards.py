@@ -14,7 +14,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import RunError, UsageError
 from fgrpo.verify.pool import VerifierPool
 from fgrpo.verify.registry import find
 from fgrpo.verify.verdict import Outcome
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _MANY = 0.01  # share of answers that cannot be judged, from which on a run is told
 _LEAST = 100  # answers before a share is one
+_ENOUGH = 200  # answers of which one should have been judged
 
 _lock = threading.Lock()
 _shared: tuple[int, VerifierPool] | None = None
@@ -75,6 +76,8 @@ def trl_reward(
     ------
     UsageError
         If there is no such verifier; and by the reward function, if the column is missing.
+    RunError
+        By the reward function, if none of its first 200 answers could be judged.
 
     Examples
     --------
@@ -97,6 +100,7 @@ def trl_reward(
             references = [decode(reference) for reference in references]
         verdicts = (pool or shared_pool()).verify(verifier, texts, references)
         tally.add(verdicts)
+        tally.refuse_nothing()
         return [
             unverifiable if verdict.outcome is Outcome.UNVERIFIABLE else float(verdict.correct)
             for verdict in verdicts
@@ -156,6 +160,7 @@ class _Tally:
         self._lock = threading.Lock()
         self._answers = 0
         self._kinds: Counter[str] = Counter()
+        self._last = ""
         self._told = False
 
     def add(self, verdicts: Sequence[Verdict]) -> None:
@@ -163,15 +168,27 @@ class _Tally:
             self._answers += len(verdicts)
             self._kinds.update(v.kind for v in verdicts if v.outcome is Outcome.UNVERIFIABLE)
             failed = self._kinds.total()
+            for verdict in verdicts:
+                if verdict.outcome is Outcome.UNVERIFIABLE:
+                    self._last = verdict.reason
             if self._told or self._answers < _LEAST or failed <= _MANY * self._answers:
                 return
             self._told = True
             kinds = ", ".join(f"{kind} {count}" for kind, count in self._kinds.most_common())
-            example = next(v.reason for v in verdicts if v.outcome is Outcome.UNVERIFIABLE)
             _LOG.warning(
                 "verifier %s: %d of %d answers could not be judged (%s), the last: %s",
-                *(self._verifier, failed, self._answers, kinds, example),
+                *(self._verifier, failed, self._answers, kinds, self._last),
             )
+
+    def refuse_nothing(self) -> None:
+        """Fail if there were many answers and none could be judged: training would be in vain."""
+        with self._lock:
+            if self._answers >= _ENOUGH and self._kinds.total() == self._answers:
+                kinds = ", ".join(self._kinds)
+                raise RunError(
+                    f"verifier {self._verifier}: none of the first {self._answers} answers could "
+                    f"be judged ({kinds}), the last: {self._last}"
+                )
 
 
 _tallies: dict[str, _Tally] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ class FocalBatch:
 
     Parameters
     ----------
+    settings
+        With which they were computed.
     weights
         (n_rollouts,) weight of each rollout.
     success_rates
@@ -31,6 +34,7 @@ class FocalBatch:
         N.
     """
 
+    settings: FocalSettings
     weights: Tensor
     success_rates: NDArray[np.float64]
     group_size: int
@@ -42,29 +46,38 @@ class FocalBatch:
         Parameters
         ----------
         rewards
-            (n_rollouts,) the reward that means "correct", gathered from all processes, groups
-            side by side; NaN where a completion could not be scored.
+            (n_rollouts, n_functions) the rewards that tell a correct completion, gathered from
+            all processes, groups side by side. A rollout is judged by the first that is not NaN;
+            without one it is left out.
         group_size
             N.
         settings
             γ and the threshold.
         """
-        rates = success_rate(rewards, group_size, threshold=settings.threshold)
-        scorable = ~rewards.isnan().view(-1, group_size).all(dim=1)
+        judged = rewards[:, 0]
+        for other in rewards.unbind(1)[1:]:
+            judged = judged.where(~judged.isnan(), other)
+        # As 1 and 0: an infinite reward is right or wrong like any other.
+        correct = (judged >= judged.new_tensor(settings.threshold)).to(judged.dtype)
+        correct = correct.masked_fill(judged.isnan(), math.nan)
+        rates = success_rate(correct, group_size)
+        scorable = ~judged.isnan().view(-1, group_size).all(dim=1)
         known = rates.view(-1, group_size)[:, 0][scorable]
         return cls(
+            settings=settings,
             weights=focal_weight(rates, settings.gamma),
-            success_rates=known.double().cpu().numpy(),
+            success_rates=known.cpu().double().numpy(),  # not every accelerator has float64
             group_size=group_size,
         )
 
-    def metrics(self, settings: FocalSettings) -> dict[str, float]:
-        r"""Return what is logged; nothing if no group could be scored.
+    def metrics(self) -> dict[str, float]:
+        r"""Return what is logged.
 
         Returns
         -------
         dict
-            Over the groups that could be scored: ``focal/weight_mean``, the mean weight;
+            ``focal/groups_unscored``, the share of groups in which nothing could be scored, which
+            keep weight 1. Over the others, if any: ``focal/weight_mean``, the mean weight;
             ``focal/groups_solved_all``, ``_none``, ``_mixed``, shares that sum to 1;
             ``focal/success_rate_mean``; and ``focal/tail_miss_risk``, the mean of lemma 3.1's
             :math:`(1-\tau)^N - (\mu-\tau)^N - (1-\mu)^N` with each group's own
@@ -75,11 +88,13 @@ class FocalBatch:
         F-GRPO (arXiv 2602.06717), lemma 3.1 and eqs. 11-13. The risk puts an estimate in the
         place of μ: a group of N can show no success rate between 0 and 1/N.
         """
-        rates = self.success_rates
+        rates, settings = self.success_rates, self.settings
+        unscored = 1 - len(rates) * self.group_size / len(self.weights)
         if not len(rates):
-            return {}
+            return {"focal/groups_unscored": unscored}
         risk = tail_miss_probability(rates, settings.tail_share * rates, self.group_size)
         return {
+            "focal/groups_unscored": unscored,
             "focal/weight_mean": float(np.mean(focal_weight(rates, settings.gamma))),
             "focal/groups_solved_all": float(np.mean(rates == 1)),
             "focal/groups_solved_none": float(np.mean(rates == 0)),

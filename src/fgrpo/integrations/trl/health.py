@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from fgrpo.integrations.trl.batch import FocalBatch
 
 _LOG = logging.getLogger(__name__)
-_BATCHES = 10  # looked at together: a single batch may be unlucky
-_GROUPS = 64  # enough groups to judge sooner
+_BATCHES = 10
+_GROUPS = 64  # fewer are often all dead by chance, even of prompts that are worth training on
 _TRUNCATED = 0.5
 _DEAD = 0.95
 
@@ -23,36 +23,65 @@ class Health:
 
     def __init__(self, max_completion_length: int | None) -> None:
         self._limit = max_completion_length
-        self._batches: deque[tuple[FocalBatch, float | None]] = deque(maxlen=_BATCHES)
+        self._rates: deque[float] = deque(maxlen=_GROUPS)
+        self._truncated: deque[float] = deque(maxlen=_BATCHES)
+        self._equal: deque[float] = deque(maxlen=_BATCHES)
         self._told: set[str] = set()
 
-    def add(self, batch: FocalBatch, truncated: float | None) -> None:
-        """Take note of a batch, and of the share of its completions that were cut (if known)."""
-        self._batches.append((batch, truncated))
-        rates = np.concatenate([seen.success_rates for seen, _ in self._batches])
-        if len(self._batches) < _BATCHES and len(rates) < _GROUPS:
-            return
-        cut = [share for _, share in self._batches if share is not None]
-        if cut and np.mean(cut) > _TRUNCATED:
+    def add(self, batch: FocalBatch, truncated: float | None, equal: float | None) -> None:
+        """Take note of a batch.
+
+        Parameters
+        ----------
+        batch
+            Its groups.
+        truncated
+            Share of its completions that were cut, if known.
+        equal
+            Share of its completions whose group has equal rewards, if known.
+        """
+        self._rates.extend(batch.success_rates)
+        if truncated is not None:
+            self._truncated.append(truncated)
+        if equal is not None:
+            self._equal.append(equal)
+        self._look_at_lengths()
+        if len(self._rates) == _GROUPS:
+            self._look_at_groups(batch)
+
+    def _look_at_lengths(self) -> None:
+        cut = float(np.mean(self._truncated)) if len(self._truncated) == _BATCHES else 0.0
+        if cut > _TRUNCATED:
             self._warn(
                 "truncated",
-                f"{np.mean(cut):.0%} of the completions of the last {len(cut)} generation batches "
-                f"were cut at max_completion_length={self._limit}: what they would have answered "
-                "counts as wrong; raise max_completion_length, or check that the model ends its "
-                "answers",
+                f"{cut:.0%} of the completions of the last {_BATCHES} generation batches do not "
+                f"end with an end token (max_completion_length={self._limit}): an answer that was "
+                "cut off is judged as it stands; raise max_completion_length, or check that the "
+                "model ends its answers",
             )
-        solved, unsolved = (np.mean(rates == rate) if len(rates) else 0.0 for rate in (1, 0))
-        if solved + unsolved >= _DEAD:
+
+    def _look_at_groups(self, batch: FocalBatch) -> None:
+        rates = np.array(self._rates)
+        solved, unsolved = float(np.mean(rates == 1)), float(np.mean(rates == 0))
+        if solved + unsolved < _DEAD:
+            return
+        found = (
+            f"of the last {_GROUPS} groups {solved:.0%} are all right and {unsolved:.0%} all wrong"
+        )
+        threshold = batch.settings.threshold
+        if self._equal and np.mean(self._equal) < _DEAD:
+            self._warn(
+                "threshold",
+                f"{found} by focal_threshold={threshold:g}, though the rewards within groups "
+                "differ: is it the right threshold, and focal_reward the right function?",
+            )
+        elif solved > unsolved:
+            self._warn("dead", f"{found}: the prompts are too easy for this model to learn from")
+        else:
             self._warn(
                 "dead",
-                f"{solved + unsolved:.0%} of the last {len(rates)} groups carry no signal: "
-                f"{solved:.0%} are all right, {unsolved:.0%} all wrong; "
-                + (
-                    "the prompts are too easy for this model"
-                    if solved > unsolved
-                    else "check the reward, the prompt format and focal_threshold, take easier "
-                    "prompts or a larger num_generations"
-                ),
+                f"{found}: they carry no signal; check the reward, the prompt format and "
+                f"focal_threshold={threshold:g}, take easier prompts or a larger num_generations",
             )
 
     def _warn(self, kind: str, text: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from transformers.integrations.integration_utils import TensorBoardCallback
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -30,12 +32,13 @@ def log_histogram(
     callbacks
         The trainer's callbacks, of which TensorBoard's has the writer.
     """
+    if not len(values):  # TensorBoard refuses
+        return
     for name in {"wandb", "trackio"}.intersection(report_to):
         # Whoever reports to them has imported them. wandb without a run refuses to log.
         module: Any = sys.modules.get(name)
         if hasattr(module, "Histogram") and getattr(module, "run", module) is not None:
             module.log({tag: module.Histogram(values), "train/global_step": step})
     for callback in callbacks:
-        writer: Any = getattr(callback, "tb_writer", None)
-        if hasattr(writer, "add_histogram"):
-            writer.add_histogram(tag, values, step)
+        if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
+            callback.tb_writer.add_histogram(tag, values, step)

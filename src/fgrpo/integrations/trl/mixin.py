@@ -12,6 +12,8 @@ from fgrpo.integrations.trl.histogram import log_histogram
 from fgrpo.integrations.trl.settings import FocalSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -54,7 +56,7 @@ class FocalAdvantages:
     """
 
     focal_gamma: float = 0.5
-    focal_reward: str | int | None = None
+    focal_reward: str | int | list[str | int] | None = None
     focal_threshold: float = 0.5
     focal_tail_share: float = 0.1
 
@@ -66,6 +68,8 @@ class FocalAdvantages:
     num_generations: int
     reward_func_names: list[str]
     state: Any
+    _calculate_rewards: Callable[..., Tensor]
+    _log_completion_extra: Callable[..., None]
     _metrics: dict[str, Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -81,33 +85,27 @@ class FocalAdvantages:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._focal = FocalSettings.of(self.args, self)
-        self._focal_column = self._focal.column(self.reward_func_names)
+        FocalSettings.of(self.args, self).columns(self.reward_func_names)
         self._focal_batch: FocalBatch | None = None
         self._focal_rates: dict[str, list[NDArray[np.float64]]] = {"train": [], "eval": []}
         self._focal_health = Health(getattr(self.args, "max_completion_length", None))
 
-    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
-        rewards: Tensor = super()._calculate_rewards(*args, **kwargs)  # type: ignore[misc]
-        size = self._focal_group_size()
-        if rewards.ndim != 2 or len(rewards) % size or rewards.shape[1] <= self._focal_column:
-            raise RuntimeError(
-                f"_calculate_rewards returned rewards of shape {tuple(rewards.shape)}, not (whole "
-                f"groups of {size}, {len(self.reward_func_names)} functions): {_UNSUPPORTED}"
-            )
-        batch = FocalBatch.of(rewards[:, self._focal_column], size, self._focal)
-        self._focal_batch = batch
-        if getattr(self, "log_completions", False) and hasattr(self, "_log_completion_extra"):
-            local = len(rewards) // self.accelerator.num_processes
-            weights = self._focal_local(batch.weights, local)
-            self._log_completion_extra("focal_weight", weights.tolist())
-        return rewards
-
     def _generate_and_score_completions(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        # Not overridden but wrapped: the rewards are those that count in the end, whatever a
+        # subclass makes of them.
+        calculate = self._calculate_rewards
+
+        def calculate_and_weigh(*args: Any, **kwargs: Any) -> Tensor:
+            return self._weigh(calculate(*args, **kwargs))
+
         self._focal_batch = None
-        output: dict[str, Any] = super()._generate_and_score_completions(  # type: ignore[misc]
-            *args, **kwargs
-        )
+        self._calculate_rewards = calculate_and_weigh
+        try:
+            output: dict[str, Any] = super()._generate_and_score_completions(  # type: ignore[misc]
+                *args, **kwargs
+            )
+        finally:
+            del self._calculate_rewards
         batch, advantages = self._focal_batch, output.get("advantages")
         if batch is None or advantages is None:
             what = "call _calculate_rewards" if batch is None else "return advantages"
@@ -138,20 +136,42 @@ class FocalAdvantages:
             )
         rates.clear()
 
+    def _weigh(self, rewards: Tensor) -> Tensor:
+        """Take note of the weights that belong to the gathered rewards, and return these."""
+        size = self._focal_group_size()
+        settings = FocalSettings.of(self.args, self)  # every time: a callback may change γ
+        columns = settings.columns(self.reward_func_names)
+        if rewards.ndim != 2 or len(rewards) % size or rewards.shape[1] <= max(columns):
+            raise RuntimeError(
+                f"_calculate_rewards returned rewards of shape {tuple(rewards.shape)}, not (whole "
+                f"groups of {size}, {len(self.reward_func_names)} functions): {_UNSUPPORTED}"
+            )
+        batch = FocalBatch.of(rewards[:, columns], size, settings)
+        self._focal_batch = batch
+        if getattr(self, "log_completions", False) and hasattr(self, "_log_completion_extra"):
+            local = len(rewards) // self.accelerator.num_processes
+            weights = self._focal_local(batch.weights, local)
+            self._log_completion_extra("focal_weight", weights.tolist())
+        return rewards
+
     def _log_focal(self, batch: FocalBatch, advantages: Tensor, weighted: Tensor) -> None:
         mode = self._focal_mode()
-        metrics = batch.metrics(self._focal)
+        logged = self._metrics[mode]
+        metrics = batch.metrics()
         sums = weighted.new_tensor([0.0, 0.0])
         sums[0], sums[1] = weighted.abs().sum(), advantages.abs().sum()
         after, before = self.accelerator.reduce(sums, reduction="sum").tolist()
         if before > 0:
             metrics["focal/update_scale"] = after / before
         for name, value in metrics.items():
-            self._metrics[mode][name].append(value)
+            logged[name].append(value)
         self._focal_rates[mode].append(batch.success_rates)
         if mode == "train" and self.accelerator.is_main_process:
-            truncated = self._metrics[mode].get("completions/clipped_ratio")
-            self._focal_health.add(batch, truncated[-1] if truncated else None)
+            truncated, equal = (
+                logged[name][-1] if logged.get(name) else None
+                for name in ("completions/clipped_ratio", "frac_reward_zero_std")
+            )
+            self._focal_health.add(batch, truncated, equal)
 
     def _focal_local(self, values: Tensor, count: int) -> Tensor:
         """Return this process's part of the values of all."""

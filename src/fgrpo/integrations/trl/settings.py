@@ -23,7 +23,8 @@ class FocalSettings:
         Focal exponent, finite and at least 0; 0 leaves every advantage as it is.
     reward
         Name or index of the reward function that tells whether a completion is correct. None
-        means the only one.
+        means the only one. Several, as a list or a text with commas, where each judges some of
+        the prompts: a completion is judged by the first that returned a reward.
     threshold
         A completion is correct if that reward is at least this.
     tail_share
@@ -37,7 +38,7 @@ class FocalSettings:
     """
 
     gamma: float = 0.5
-    reward: str | int | None = None
+    reward: str | int | Sequence[str | int] | None = None
     threshold: float = 0.5
     tail_share: float = 0.1
 
@@ -45,9 +46,11 @@ class FocalSettings:
         _check("focal_gamma", self.gamma, lambda x: 0 <= x < math.inf, "finite and at least 0")
         _check("focal_threshold", self.threshold, math.isfinite, "finite")
         _check("focal_tail_share", self.tail_share, lambda x: 0 < x < 1, "between 0 and 1")
-        if isinstance(self.reward, bool) or not isinstance(self.reward, (str, int, type(None))):
+        chosen = self.reward if isinstance(self.reward, (list, tuple)) else [self.reward]
+        fine = all(isinstance(one, (str, int)) and not isinstance(one, bool) for one in chosen)
+        if self.reward is not None and not (chosen and fine):
             raise UsageError(
-                f"focal_reward is {self.reward!r}: give a reward function's name or index"
+                f"focal_reward is {self.reward!r}: give names or indices of reward functions"
             )
 
     @classmethod
@@ -61,8 +64,8 @@ class FocalSettings:
                     break
         return cls(**found)
 
-    def column(self, names: Sequence[str]) -> int:
-        """Return the index of the reward function that means "correct".
+    def columns(self, names: Sequence[str]) -> list[int]:
+        """Return the indices of the reward functions that tell a correct completion.
 
         Parameters
         ----------
@@ -72,33 +75,41 @@ class FocalSettings:
         Raises
         ------
         UsageError
-            If there are several and none is chosen, or the chosen one is not there or ambiguous.
+            If there are several and none is chosen, or a chosen one is not there or ambiguous.
         """
-        choices = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
         if self.reward is None:
             if len(names) == 1:
-                return 0
+                return [0]
             raise UsageError(
-                f"there are {len(names)} reward functions: {choices or 'none'}; "
+                f"there are {len(names)} reward functions: {_choices(names)}; "
                 "say with focal_reward, by name or index, which one tells a correct completion"
             )
-        named = [i for i, name in enumerate(names) if name == self.reward]
+        chosen = self.reward.split(",") if isinstance(self.reward, str) else self.reward
+        return [_column(one, names) for one in ([chosen] if isinstance(chosen, int) else chosen)]
+
+
+def _column(one: str | int, names: Sequence[str]) -> int:
+    if isinstance(one, str):
+        one = one.strip()
+        named = [i for i, name in enumerate(names) if name == one]
         if len(named) > 1:
             raise UsageError(
-                f"focal_reward={self.reward!r} names {len(named)} of the reward functions "
-                f"{choices}: give its index"
+                f"focal_reward={one!r} names {len(named)} of the reward functions "
+                f"{_choices(names)}: give its index"
             )
         if named:
             return named[0]
-        try:  # the command line has nothing but text
-            index = int(self.reward)
-        except ValueError:
-            index = -1
-        if not 0 <= index < len(names):
-            raise UsageError(
-                f"focal_reward={self.reward!r} is none of the reward functions {choices}"
-            )
-        return index
+    try:  # the command line has nothing but text
+        index = int(one)
+    except ValueError:
+        index = -1
+    if not 0 <= index < len(names):
+        raise UsageError(f"focal_reward={one!r} is none of the reward functions {_choices(names)}")
+    return index
+
+
+def _choices(names: Sequence[str]) -> str:
+    return ", ".join(f"{i} ({name})" for i, name in enumerate(names)) or "none"
 
 
 def _check(name: str, value: object, fine: Callable[[Any], bool], range_: str) -> None:

@@ -26,9 +26,10 @@ class FocalGRPOConfig(GRPOConfig):  # type: ignore[misc]
     focal_gamma : float, default 0.5
         Exponent γ of the group weight :math:`(1-\hat\mu)^\gamma`, finite and at least 0. The paper
         uses 0.5 or 1; 0 trains bit for bit as GRPOTrainer does.
-    focal_reward : str or int, optional
+    focal_reward : str, int or list of these, optional
         Name or index of the reward function that tells a correct completion; not needed if there
-        is only one.
+        is only one. Where several judge different prompts, all of them, as a list or with commas:
+        a completion is judged by the first that returned a reward.
     focal_threshold : float, default 0.5
         A completion is correct if that reward is at least this.
     focal_tail_share : float, default 0.1
@@ -56,7 +57,7 @@ class FocalGRPOConfig(GRPOConfig):  # type: ignore[misc]
         default=None,
         metadata={
             "help": "Name or index of the reward function that tells a correct completion. Not "
-            "needed if there is only one."
+            "needed if there is only one. Several, with commas, where each judges some prompts."
         },
     )
     focal_threshold: float = field(

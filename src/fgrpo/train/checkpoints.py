@@ -1,0 +1,58 @@
+"""Which checkpoint a training goes on from."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from fgrpo.errors import UsageError
+
+
+def checkpoint_for(asked: str | None, output: Path) -> str | None:
+    """Return the checkpoint to go on from, None to begin.
+
+    Parameters
+    ----------
+    asked
+        Nothing (or false), true (or latest) for the last of the output folder, or a folder.
+    output
+        Where the training keeps its checkpoints.
+
+    Raises
+    ------
+    UsageError
+        If nothing is asked for and there are checkpoints, which would be written over; if the
+        folder is none of a checkpoint.
+    """
+    last = _last_checkpoint(output)
+    if asked in (None, "false"):
+        if last is not None:
+            raise UsageError(
+                f"{output} has checkpoints, the last {Path(last).name}: go on from it with "
+                "--resume_from_checkpoint true, or take another --output_dir"
+            )
+        return None
+    if asked in ("true", "latest"):
+        return last
+    if not (Path(asked) / TRAINER_STATE_NAME).is_file():
+        raise UsageError(
+            f"--resume_from_checkpoint {asked}: no folder of a checkpoint; true takes the last"
+        )
+    return asked
+
+
+def _last_checkpoint(output: Path) -> str | None:
+    """Return the last complete checkpoint: one that a kill cut off has no state, written last."""
+    found = {}
+    for state in output.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{TRAINER_STATE_NAME}"):
+        if (step := state.parent.name.rpartition("-")[2]).isdecimal():
+            found[int(step)] = state
+    for _, state in sorted(found.items(), reverse=True):
+        with suppress(ValueError):
+            json.loads(state.read_text(encoding="utf-8"))
+            return str(state.parent)
+    return None
