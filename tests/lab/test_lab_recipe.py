@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from fgrpo.errors import UsageError
-from fgrpo.lab.recipe import DEFAULT_RECIPE, load_recipe, shipped_recipes
+from fgrpo.lab.recipe import DEFAULT_RECIPE, load_recipe
 from fgrpo.lab.settings import Recipe
+from fgrpo.recipes import shipped
 
 PLAIN = {"name": "plain", "arms": [{"name": "grpo"}, {"name": "focal", "gamma": 0.5}]}
 
@@ -39,7 +40,7 @@ def refusal(load, tmp_path):
     return refusal
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
+@pytest.mark.parametrize("name", shipped())
 def test_every_shipped_recipe_is_valid(name):
     recipe = load_recipe(name)
     assert recipe.name == name
@@ -51,7 +52,7 @@ def test_every_shipped_recipe_is_valid(name):
 
 
 def test_the_default_recipe_is_shipped():
-    assert DEFAULT_RECIPE in shipped_recipes()
+    assert DEFAULT_RECIPE in shipped()
 
 
 def test_arms_inherit_what_train_says(load):

@@ -6,8 +6,9 @@ import pytest
 from trl import GRPOConfig
 
 from fgrpo.errors import UsageError
-from fgrpo.train.arguments import batches_of, parse, recipe_path, shipped_recipes
+from fgrpo.train.arguments import batches_of, parse
 from fgrpo.train.methods import METHODS
+from fgrpo.train.recipe import recipe_path, shipped_recipes
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*deprecated:FutureWarning")
 

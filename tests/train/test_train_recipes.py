@@ -8,8 +8,9 @@ from transformers.trainer_utils import SchedulerType
 
 import fgrpo
 from fgrpo.evaluate.prompts import SYSTEM, prompts_for
-from fgrpo.train.arguments import batches_of, parse, shipped_recipes
+from fgrpo.train.arguments import batches_of, parse
 from fgrpo.train.methods import ratio_bounds
+from fgrpo.train.recipe import shipped_recipes
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*deprecated:FutureWarning")
 

@@ -36,10 +36,11 @@ def run(
     Interrupted at any moment, the same command goes on where it was.
     """
     from fgrpo.cli.progress import ProgressDisplay
-    from fgrpo.lab.recipe import load_recipe, shipped_recipes
+    from fgrpo.lab.recipe import load_recipe
+    from fgrpo.recipes import shipped
 
     if show_list:
-        for name in shipped_recipes():
+        for name in shipped():
             print(f"{name:16} {' '.join(load_recipe(name).description.split())}")
         return
     chosen = load_recipe(recipe, changes)

@@ -41,15 +41,17 @@ def train(
     What is given here comes before the recipe. On several devices:
     `accelerate launch -m fgrpo train …` or `torchrun -m fgrpo train …`
     """
+    if show_list:
+        from fgrpo.train.recipe import shipped_recipes
+
+        print("\n".join(shipped_recipes()))
+        return
     if find_spec("trl") is None:
         raise UsageError("fgrpo train needs TRL: install it with  pip install 'fgrpo[trl]'")
-    from fgrpo.train.arguments import make_parser, shipped_recipes
-
     if help_all:
+        from fgrpo.train.arguments import make_parser
+
         make_parser().print_help()
-        return
-    if show_list:
-        print("\n".join(shipped_recipes()))
         return
     from fgrpo.train.run import train as run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,9 @@ from pydantic import ValidationError
 
 from fgrpo.errors import UsageError
 from fgrpo.lab.settings import Recipe
+from fgrpo.recipes import read_yaml, shipped
 
 DEFAULT_RECIPE = "maze-small"
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """Map the names of the recipes in the package to their files."""
-    folder = Path(str(resources.files("fgrpo.recipes")))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
@@ -36,20 +30,11 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
     UsageError
         If there is no such recipe, or a field is wrong: names file, field and what is allowed.
     """
-    path = shipped_recipes().get(name, Path(name))
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = ", ".join(shipped_recipes())
-        raise UsageError(
-            f"no recipe {name!r}: neither a file nor one of those shipped ({known})"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
-        raise UsageError(f"{path}: a recipe is a mapping of fields, not {type(data).__name__}")
+    path = shipped().get(name, Path(name))
+    if not path.exists():
+        known = ", ".join(shipped())
+        raise UsageError(f"no recipe {name!r}: neither a file nor one of those shipped ({known})")
+    data = read_yaml(path)
     for override in overrides or []:
         _override(data, override)
     try:

@@ -2,6 +2,7 @@
 
 ===============  ============================================================================
 ``arguments``    what can be set, read by TRL's own parser from YAML and the command line
+``recipe``       those fields in YAML
 ``methods``      GRPO, DAPO and CISPO as the paper means them, in TRL's settings
 ``batches``      the arithmetic of prompts, groups, processes and updates
 ``preflight``    what is said before a model is loaded

@@ -6,18 +6,15 @@ import argparse
 import difflib
 import os
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-import yaml
 from trl import ModelConfig, TrlParser
 
 from fgrpo.errors import UsageError
 from fgrpo.integrations.trl import FocalGRPOConfig
 from fgrpo.train.batches import Batches
 from fgrpo.train.methods import METHODS
+from fgrpo.train.recipe import as_words, check_shapes, read_recipe, recipe_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -192,14 +189,18 @@ def parse(arguments: Sequence[str]) -> tuple[TrainArguments, Any, Any]:
     _check_names(options, parser._option_string_actions, "")
     config: dict[str, Any] = {}
     if known.config is not None:
-        config = _recipe(recipe_path(known.config))
+        path = recipe_path(known.config)
+        config = read_recipe(path)
+        hints = {name: hint for one in _CLASSES for name, hint in get_type_hints(one).items()}
+        _check_names(config, hints, f"{path}: ")
+        check_shapes(config, hints, path)
     method = known.method or config.get("method", "grpo")
     if known.method is not None:
         rest += ["--method", known.method]
     parser.set_defaults_with_config(**METHODS.get(str(method), {}))
     try:
         script, training, model, stray = parser.parse_args_into_dataclasses(
-            [*_words(config, parser), *rest],
+            [*as_words(config, parser), *rest],
             return_remaining_strings=True,
             look_for_args_file=False,
         )
@@ -216,44 +217,6 @@ def parse(arguments: Sequence[str]) -> tuple[TrainArguments, Any, Any]:
     return script, training, model
 
 
-def _recipe(path: Path) -> dict[str, Any]:
-    """Read a recipe, and set the environment variables that it names under ``env``."""
-    config = _read(path)
-    variables = config.pop("env", None) or {}
-    if not isinstance(variables, dict):
-        raise UsageError(f"{path}: env is {variables!r}: give names and values")
-    hints = {name: hint for one in _CLASSES for name, hint in get_type_hints(one).items()}
-    _check_names(map(str, config), hints, f"{path}: ")
-    for name, value in config.items():
-        if isinstance(value, (list, dict, type(None))) and not _fits(value, hints[name]):
-            raise UsageError(f"{path}: {name} is {value!r:.60}: give one value, or leave it out")
-    os.environ.update({str(name): str(value) for name, value in variables.items()})
-    return config
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Tell whether a value is of one of the types that a field's hint names."""
-    union = get_origin(hint) in (Union, UnionType)
-    return type(value) in {get_origin(one) or one for one in (get_args(hint) if union else [hint])}
-
-
-def _words(config: dict[str, Any], parser: Parser) -> list[str]:
-    """Put a recipe as on the command line, since argparse checks no defaults but texts.
-
-    What has no form there, a mapping or nothing, becomes a default.
-    """
-    words: list[str] = []
-    several = {action.dest for action in parser._actions if action.nargs == "+"}
-    for name, value in config.items():
-        if isinstance(value, list) and value and name in several:
-            words += [f"--{name}", *map(str, value)]
-        elif value is None or isinstance(value, (list, dict)):
-            parser.set_defaults_with_config(**{name: value})
-        else:
-            words.append(f"--{name}={value}")
-    return words
-
-
 def _check_names(names: Iterable[str], known: Collection[str], before: str) -> None:
     for name in names:
         if name not in known:
@@ -261,39 +224,3 @@ def _check_names(names: Iterable[str], known: Collection[str], before: str) -> N
             near = difflib.get_close_matches(name, spelled, n=2)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise UsageError(f"{before}{name}: no such field{hint} (see fgrpo train --help_all)")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(config, dict):
-        raise UsageError(f"{path}: a recipe is a mapping of fields, not {type(config).__name__}")
-    return config
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """Map ``recipes/trl/NAME.yaml`` to the files in the package."""
-    folder = Path(str(resources.files("fgrpo.recipes"))) / "trl"
-    return {f"recipes/trl/{path.name}": path for path in sorted(folder.glob("*.yaml"))}
-
-
-def recipe_path(name: str) -> Path:
-    """Return the file of a recipe: a path, or ``recipes/trl/NAME.yaml`` of the package.
-
-    Raises
-    ------
-    UsageError
-        If there is neither: names near ones.
-    """
-    if (path := Path(name)).is_file():
-        return path
-    shipped = shipped_recipes()
-    if name in shipped:
-        return shipped[name]
-    near = difflib.get_close_matches(name, shipped, n=3, cutoff=0.4)
-    hint = f"; near: {', '.join(near)}" if near else ""
-    raise UsageError(f"--config {name}: neither a file nor a shipped recipe{hint} (see --list)")
