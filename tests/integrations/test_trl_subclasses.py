@@ -58,6 +58,25 @@ def test_rewards_of_a_subclass_alone(tmp_path):
     )
 
 
+def test_a_method_set_on_the_trainer_stays_there(tmp_path):
+    calls = []
+
+    class Patched(FocalGRPOTrainer):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            method = self._calculate_rewards
+
+            def turned_round(*args, **kwargs):
+                calls.append(1)
+                return 1 - method(*args, **kwargs)
+
+            self._calculate_rewards = turned_round
+
+    run = train(Patched, focal(tmp_path))
+    assert len(calls) == 3
+    assert same(run, train(turned(FocalGRPOTrainer), focal(tmp_path)))
+
+
 class Schedule(TrainerCallback):
     """γ is 0 for the first step, then 2."""
 

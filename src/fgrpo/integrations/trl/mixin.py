@@ -92,11 +92,12 @@ class FocalAdvantages:
 
     def _generate_and_score_completions(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         # Not overridden but wrapped: the rewards are those that count in the end, whatever a
-        # subclass makes of them.
+        # subclass, or a method set on this trainer alone, makes of them.
         calculate = self._calculate_rewards
+        of_its_own = "_calculate_rewards" in vars(self)
 
         def calculate_and_weigh(*args: Any, **kwargs: Any) -> Tensor:
-            return self._weigh(calculate(*args, **kwargs))
+            return self._focal_weigh(calculate(*args, **kwargs))
 
         self._focal_batch = None
         self._calculate_rewards = calculate_and_weigh
@@ -105,7 +106,10 @@ class FocalAdvantages:
                 *args, **kwargs
             )
         finally:
-            del self._calculate_rewards
+            if of_its_own:
+                self._calculate_rewards = calculate
+            else:
+                del self._calculate_rewards
         batch, advantages = self._focal_batch, output.get("advantages")
         if batch is None or advantages is None:
             what = "call _calculate_rewards" if batch is None else "return advantages"
@@ -119,7 +123,7 @@ class FocalAdvantages:
         weights = self._focal_local(batch.weights, local).to(advantages.dtype)
         weighted = advantages * weights.view(-1, *[1] * (advantages.ndim - 1))
         output["advantages"] = weighted
-        self._log_focal(batch, advantages, weighted)
+        self._focal_log(batch, advantages, weighted)
         return output
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
@@ -136,7 +140,7 @@ class FocalAdvantages:
             )
         rates.clear()
 
-    def _weigh(self, rewards: Tensor) -> Tensor:
+    def _focal_weigh(self, rewards: Tensor) -> Tensor:
         """Take note of the weights that belong to the gathered rewards, and return these."""
         size = self._focal_group_size()
         settings = FocalSettings.of(self.args, self)  # every time: a callback may change γ
@@ -154,7 +158,7 @@ class FocalAdvantages:
             self._log_completion_extra("focal_weight", weights.tolist())
         return rewards
 
-    def _log_focal(self, batch: FocalBatch, advantages: Tensor, weighted: Tensor) -> None:
+    def _focal_log(self, batch: FocalBatch, advantages: Tensor, weighted: Tensor) -> None:
         mode = self._focal_mode()
         logged = self._metrics[mode]
         metrics = batch.metrics()
