@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "trl.md"
 MODEL = "Qwen/Qwen2.5-0.5B-Instruct"
 SMALL_RUN = (
-    "--model_name_or_path {model} --use_cpu true --bf16 false --report_to none --max_steps 2 "
+    "--model_name_or_path {model} --use_cpu true --bf16 false --max_steps 2 "
     "--save_steps 1 --max_completion_length 8 --per_device_train_batch_size 8 "
     "--gradient_accumulation_steps 1"
 )
@@ -26,7 +26,7 @@ SMALLER = [
     (r"--samples 256 --max-tokens 256", "--samples 4 --max-tokens 8"),
     (
         r'"runs/script", focal_gamma=0.5',
-        r"\g<0>, use_cpu=True, bf16=False, report_to=[], max_steps=2, max_completion_length=8",
+        r"\g<0>, use_cpu=True, bf16=False, max_steps=2, max_completion_length=8",
     ),
 ]
 

@@ -11,6 +11,7 @@ def test_everything_the_page_shows_runs(tmp_path):
     printed = docs_check.run(tmp_path, install=False)
     runs = tmp_path / "runs"
     assert (runs / "comparison" / "report.html").exists()
+    assert (runs / "f-grpo-against-grpo").exists()
     gammas = {
         name: json.loads((runs / name / "train.json").read_text())[0]["settings"]["focal_gamma"]
         for name in ("grpo", "f-grpo", "lora", "eight")

@@ -119,6 +119,12 @@ def test_the_threshold_is_rounded_as_the_rewards_are():
     assert weighed([0.7, 0.0], 2, gamma=1.0, threshold=0.7)[0].weights.tolist() == [0.5, 0.5]
 
 
+def test_groups_of_one_reward_are_told_from_others():
+    rewards = [*[0.2] * 4, *[0.1, 0.2, 0.2, 0.2], *[NAN, 1, 1, NAN], *[NAN] * 4, *[np.inf] * 4]
+    batch, _ = weighed(rewards, 4)
+    assert batch.equal.tolist() == [True, False, True, True]
+
+
 def test_a_completion_is_judged_by_the_first_function_that_judges_it():
     rewards = [[1, 0], [NAN, 0], [NAN, 1], [NAN, NAN], *[[0, 1]] * 4]
     batch, metrics = weighed(rewards, 4, gamma=1.0)
@@ -154,10 +160,12 @@ def test_weights_and_shares_of_any_batch_are_those_counted(groups, gamma):
     assert metrics["focal/success_rate_mean"] == pytest.approx(float(sum(rates)) / len(rates))
 
 
-def groups_of(*rates, **changes):
+def groups_of(*rates, equal=True, **changes):
     weights = torch.ones(4 * len(rates))
     settings = FocalSettings(**changes)
-    return FocalBatch(settings, weights, np.array(rates, dtype=np.float64), 4)
+    return FocalBatch(
+        settings, weights, np.array(rates, dtype=float), np.full(len(rates), equal), 4
+    )
 
 
 FINE = groups_of(0.5, 0.25)
@@ -173,14 +181,14 @@ def told(caplog):
 def test_cut_completions_are_told_once_after_ten_batches(caplog):
     health = Health(100)
     for _ in range(9):
-        health.add(FINE, 0.8, 0.0)
+        health.add(FINE, 0.8)
     assert told(caplog) == []
-    health.add(FINE, 0.8, 0.0)
+    health.add(FINE, 0.8)
     (text,) = told(caplog)
     assert "80%" in text
     assert "max_completion_length=100" in text
     for _ in range(20):
-        health.add(FINE, 1.0, 0.0)
+        health.add(FINE, 1.0)
     assert told(caplog) == []
 
 
@@ -188,25 +196,25 @@ def test_cut_completions_are_told_once_after_ten_batches(caplog):
 def test_half_of_the_completions_may_be_cut(caplog, shares, warnings):
     health = Health(100)
     for share in shares * 5:
-        health.add(FINE, share, 0.0)
+        health.add(FINE, share)
     assert len(told(caplog)) == warnings
 
 
 def test_only_the_last_ten_batches_count(caplog):
     health = Health(100)
     for share in [1.0] * 5 + [0.0] * 10 + [1.0] * 5:
-        health.add(FINE, share, 0.0)
+        health.add(FINE, share)
     assert told(caplog) == []
-    health.add(FINE, 0.3, 0.0)  # 53% of ten, 48% of eleven
+    health.add(FINE, 0.3)  # 53% of ten, 48% of eleven
     assert len(told(caplog)) == 1
 
 
 def test_an_unknown_share_of_cut_completions_is_not_counted(caplog):
     health = Health(None)
     for _ in range(20):
-        health.add(FINE, None, 0.0)
+        health.add(FINE, None)
     for _ in range(9):
-        health.add(FINE, 1.0, 0.0)
+        health.add(FINE, 1.0)
     assert told(caplog) == []
 
 
@@ -215,21 +223,21 @@ def test_groups_without_signal_are_told_from_95_percent_of_64(caplog, mixed, war
     health = Health(100)
     for rate in [0.0] * 50 + [1.0] * (14 - mixed) + [0.5] * mixed:
         assert told(caplog) == []
-        health.add(groups_of(rate), 0.0, 1.0)
+        health.add(groups_of(rate), 0.0)
     texts = told(caplog)
     assert len(texts) == warnings
-    health.add(groups_of(*[0.0] * 64), 0.0, 1.0)
+    health.add(groups_of(*[0.0] * 64), 0.0)
     assert len(told(caplog)) == 1 - warnings  # once
 
 
 def test_only_the_last_64_groups_count(caplog):
-    Health(100).add(groups_of(*[0.5] * 61, *[0.0] * 3, *[1.0] * 60, 0.5), 0.0, 1.0)
+    Health(100).add(groups_of(*[0.5] * 61, *[0.0] * 3, *[1.0] * 60, 0.5), 0.0)
     assert "94% are all right and 5% all wrong" in told(caplog)[0]
 
 
 @pytest.mark.parametrize(("solved", "remedy"), [(60, "too easy"), (8, "check the reward")])
 def test_the_remedy_is_for_the_trouble(caplog, solved, remedy):
-    Health(100).add(groups_of(*[1.0] * solved, *[0.0] * (64 - solved)), 0.0, None)
+    Health(100).add(groups_of(*[1.0] * solved, *[0.0] * (64 - solved)), 0.0)
     (text,) = told(caplog)
     assert remedy in text
     assert f"{solved / 64:.0%} are all right and {1 - solved / 64:.0%} all wrong" in text
@@ -237,22 +245,22 @@ def test_the_remedy_is_for_the_trouble(caplog, solved, remedy):
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])
 def test_groups_equal_by_the_threshold_alone_are_told_as_such(caplog, rate):
-    Health(100).add(groups_of(*[rate] * 64, threshold=0.4), 0.0, 0.9)
+    Health(100).add(groups_of(*[rate] * 64, threshold=0.4, equal=False), 0.0)
     (text,) = told(caplog)
-    assert "focal_threshold=0.4, though the rewards within groups differ" in text
+    assert "focal_threshold=0.4, though their rewards differ" in text
 
 
 def test_a_run_without_scores_is_not_judged_by_its_groups(caplog):
     health = Health(100)
     for _ in range(12):
-        health.add(groups_of(), 0.1, 0.0)
+        health.add(groups_of(), 0.1)
     assert told(caplog) == []
 
 
 def test_a_fine_run_is_left_alone(caplog):
     health = Health(100)
     for _ in range(30):
-        health.add(groups_of(0.5, 0.25, 0.0, 1.0), 0.1, 0.5)
+        health.add(groups_of(0.5, 0.25, 0.0, 1.0), 0.1)
     assert told(caplog) == []
 
 
@@ -268,7 +276,7 @@ def test_a_real_run_that_cannot_learn_is_told_both_troubles(tmp_path, caplog):
         train(FocalGRPOTrainer, focal(tmp_path, max_steps=18), rewards=never)
     cut, dead = told(caplog)
     assert "max_completion_length=5" in cut
-    assert "of the last 64 groups 0% are all right and 100% all wrong: they carry no signal" in dead
+    assert "of the last 64 groups 0% are all right and 100% all wrong: they tell nothing" in dead
 
 
 def test_tensorboard_has_the_scalars_and_the_histograms(tmp_path, monkeypatch):

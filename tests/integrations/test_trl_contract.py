@@ -33,6 +33,7 @@ from trl_runs import (
 import fgrpo
 from fgrpo.integrations.trl import FocalAdvantages, FocalGRPOTrainer
 from fgrpo.integrations.trl.mixin import SUPPORTED_TRL
+from tiny_llm import save_tiny
 
 pytestmark = RENAMED
 OLDEST = "0.29.0"
@@ -256,7 +257,7 @@ def test_a_batch_is_never_weighed_by_the_one_before(tmp_path):
         train(mine, settings(tmp_path))
 
 
-def test_the_contract_holds_on_the_oldest_supported_release(request):
+def test_the_oldest_supported_release_holds_the_contract_and_trains(request, tmp_path):
     assert OLDEST.startswith(SUPPORTED_TRL.split(" to ")[0])
     folder = Path(request.config.cache.mkdir(f"trl-{OLDEST}"))
     if not (folder / f"trl-{OLDEST}.dist-info").is_dir():
@@ -273,6 +274,12 @@ def test_the_contract_holds_on_the_oldest_supported_release(request):
     assert child.returncode == 0, child.stdout[-3000:]
     assert "1 deselected" in child.stdout
     assert "skipped" not in child.stdout
+    words = ["--model_name_or_path", save_tiny(tmp_path / "model"), "--max_steps", "1"]
+    words += ["--dataset_name", "reasoning-gym:gcd:size=8:seed=1", "--max_completion_length", "4"]
+    words += ["--use_cpu", "true", "--bf16", "false", "--output_dir", str(tmp_path / "out")]
+    trained = run_python(old, "-m", "fgrpo", "train", *words)
+    assert trained.returncode == 0, trained.stderr[-3000:]
+    assert (tmp_path / "out" / "model.safetensors").exists()
 
 
 def run_python(environment, *words):

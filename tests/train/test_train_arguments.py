@@ -208,7 +208,10 @@ lr_scheduler_kwargs: {num_cycles: 2}
 
 
 def test_a_list_of_the_command_line_replaces_the_recipe_s(run):
-    model = run("--lora_target_modules k_proj o_proj", "lora_target_modules: [q_proj, v_proj]\n")[2]
+    model = run(
+        "--use_peft true --lora_target_modules k_proj o_proj",
+        "lora_target_modules: [q_proj, v_proj]\n",
+    )[2]
     assert model.lora_target_modules == ["k_proj", "o_proj"]
 
 

@@ -13,7 +13,7 @@ RATES = [0.05, 0.25, 0.5, 0.75, 0.95]
 GROUPS = 200_000
 
 
-def said(method="grpo", batches=None, reward="maths; correct from 0.5 on", **settings):
+def said(method="grpo", batches=None, reward="maths; correct from 0.5 on", lora=None, **settings):
     base = {
         "epsilon": 0.2,
         "delta": None,
@@ -22,9 +22,12 @@ def said(method="grpo", batches=None, reward="maths; correct from 0.5 on", **set
         "focal_gamma": 0.5,
         "focal_tail_share": 0.1,
         "use_vllm": False,
+        "save_strategy": "steps",
+        "save_steps": 500,
     }
     training = SimpleNamespace(**{**base, **METHODS[method], **settings})
-    return preflight(method, training, batches or Batches(8, 8, 4, 2, 4), reward)
+    model = SimpleNamespace(model_name_or_path="small", use_peft=lora is not None, lora_r=lora)
+    return preflight(method, training, model, batches or Batches(8, 8, 4, 2, 4), reward)
 
 
 def field(text, name):
@@ -40,9 +43,9 @@ def table(text):
     cells, marked = {}, []
     for line in lines[start + 1 :]:
         size, _, rest = line.partition(" ")
-        if rest.endswith("<"):
+        if rest.endswith("  < yours"):
             marked.append(int(size))
-        parts = rest.replace("<", "").replace("/", " ").replace("%", "").split()
+        parts = rest.replace("< yours", "").replace("/", " ").replace("%", "").split()
         for rate, active, missed in zip(RATES, parts[::2], parts[1::2], strict=True):
             cells[int(size), rate] = (int(active) / 100, int(missed) / 100)
     return cells, marked, lines[start].split()[2:]
@@ -93,6 +96,14 @@ def test_settings_that_override_the_method_are_said():
     assert "KL coefficient 0.001, learning rate 1e-06" in text
 
 
+def test_the_model_and_the_checkpoints_are_said():
+    assert field(said(), "model") == "small, all weights"
+    assert field(said(lora=16), "model") == "small, LoRA of rank 16"
+    assert field(said(save_steps=25), "update").endswith("; a checkpoint every 25")
+    assert field(said(save_strategy="no"), "update").endswith("; no checkpoints")
+    assert field(said(save_strategy="epoch"), "update").endswith("; a checkpoint every epoch")
+
+
 def test_the_mean_of_the_weight_is_said():
     # 4/√π Γ(γ+3/2)/Γ(γ+3) at γ = 0.5, 1, 2: the paper's appendix N.
     for gamma, scale in [(0.5, "0.68"), (1.0, "0.50"), (2.0, "0.31")]:
@@ -135,7 +146,7 @@ def test_what_counts_as_correct_is_said():
 def test_batches_are_said(batches, generation, update):
     text = said(batches=batches)
     assert field(text, "generation") == generation
-    assert field(text, "update") == update
+    assert field(text, "update") == f"{update}; a checkpoint every 500"
 
 
 def test_vllm_s_correction_is_said_where_it_is_made():

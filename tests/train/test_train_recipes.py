@@ -9,6 +9,7 @@ from transformers.trainer_utils import SchedulerType
 import fgrpo
 from fgrpo.evaluate.prompts import SYSTEM, prompts_for
 from fgrpo.train.arguments import batches_of, parse
+from fgrpo.train.data import load_prompts
 from fgrpo.train.methods import ratio_bounds
 from fgrpo.train.recipe import shipped_recipes
 
@@ -136,8 +137,21 @@ def test_the_quickstart():
     assert training.focal_gamma == 0.5
     batches = batches_of(training)
     assert (batches.prompts, batches.updates_per_generation) == (32, 1)
-    size = int(re.search(r"size=(\d+)", script.dataset_name)[1])
+    prompts = load_prompts(script.dataset_name).prompts
     # Its updates take no prompt twice.
-    assert training.max_steps * batches.prompts <= size
+    assert training.max_steps * batches.prompts <= len(prompts)
     assert training.max_steps % training.save_steps == 0
     assert model.model_name_or_path == "Qwen/Qwen2.5-0.5B-Instruct"
+
+
+def test_the_held_out_problems_of_the_documentation_are_not_trained_on():
+    page = (Path(__file__).parents[2] / "docs" / "trl.md").read_text(encoding="utf-8")
+    (name,) = set(re.findall(r"--benchmark (reasoning-gym:\S+)", page))
+    seen = {one.prompt for one in load_prompts(read("quickstart")[0].dataset_name).prompts}
+    assert not seen & {one.prompt for one in load_prompts(name).prompts}
+
+
+@recipes
+def test_vllm_has_room_for_prompt_and_answer(recipe, name, length, method, gamma):
+    script, training, _ = read(recipe)
+    assert training.vllm_max_model_length == script.max_prompt_tokens + length

@@ -95,14 +95,16 @@ def test_from_the_command_line_to_a_model_that_can_be_evaluated(folder, line, pr
         "train_verifiers:even; correct from 0.5 on",
         "2 prompts × 4 completions = 8",
         "8 prompts of rows.jsonl",
-        "chat template, system prompt 'Reason step by step",
+        "chat template, system prompt: Reason step by step",
+        "chat, all weights",
         "2 updates; at most 4 new tokens",
-        "fgrpo evaluate --model out",
+        "fgrpo evaluate --model out --benchmark NAME --out FOLDER",
     ):
         assert part in done.stdout
     (start,) = starts(folder)
     assert start["command"].startswith("fgrpo train --model_name_or_path")
-    assert start["verifier"] == "train_verifiers:even"
+    assert start["settings"]["verifier"] == "train_verifiers:even"
+    assert start["settings"]["model_name_or_path"] == words[2]
     assert start["updates"] == 2
     assert start["data"] == "8 prompts of rows.jsonl"
     assert start["prompts"]["chat"] is True
@@ -129,14 +131,14 @@ def test_a_lora_folder_can_be_evaluated_and_goes_on(folder, train, programs, mod
     assert (folder / "out" / "adapter_model.safetensors").exists()
     assert not (folder / "out" / "model.safetensors").exists()
     said = first.out.strip().splitlines()[-1]
-    model = said.partition("--model ")[2].removesuffix(" …").split()
+    model = said.partition("--model ")[2].partition(" --benchmark")[0].split()
     assert model == [models["chat"], "--adapter", "out"]
     evaluated = evaluate(programs, folder, *model)
     assert evaluated.code == 0, evaluated.err
     more = train(*lora, "--resume_from_checkpoint", "true", steps=3)
     assert more.code == 0, more.err
     assert state(folder / "out" / "checkpoint-3")["global_step"] == 3
-    assert [start["verifier"] for start in starts(folder)] == ["maths", "maths"]  # the usual one
+    assert [start["settings"]["verifier"] for start in starts(folder)] == ["maths"] * 2
 
 
 def test_reasoning_gym_with_an_evaluation_on_other_problems(train, folder):
@@ -148,7 +150,7 @@ def test_reasoning_gym_with_an_evaluation_on_other_problems(train, folder):
     )
     assert done.code == 0, done.err
     (start,) = starts(folder)
-    assert start["verifier"] == "reasoning-gym"
+    assert start["settings"]["verifier"] == "reasoning-gym"
     assert start["data"].startswith(f"8 prompts of {name} (reasoning-gym 0.")
     history = state(folder / "out" / "checkpoint-2")["log_history"]
     evaluations = [step for step in history if "eval_focal/weight_mean" in step]
@@ -204,7 +206,7 @@ def test_interrupted_by_the_keyboard(programs, folder, line):
     running.until(folder / "out" / "train.json")
     running.signal(signal.SIGINT)
     assert running.wait().code == 130
-    assert running.told == []
+    assert "Stopped. The same command with --resume_from_checkpoint true" in running.err
 
 
 def test_two_processes_speak_once(folder, line):
@@ -280,7 +282,7 @@ def test_a_template_that_is_not_there_is_refused(train):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--model_name_or_path", "./none"], "./none: no folder here"),
+        (["--model_name_or_path", "./none"], "./none: no such folder"),
         (["--model_name_or_path", "."], ".: a folder without a tokenizer"),
         (["--output_dir", "rows.jsonl"], "rows.jsonl: could not be written"),
         (["--dataset_name", "owner/none"], "owner/none: could not be loaded"),
@@ -302,3 +304,36 @@ def test_help_and_list(programs, folder):
     assert listed.code == 0
     assert "recipes/trl/quickstart.yaml" in listed.out.splitlines()
     assert all(Path(name).suffix == ".yaml" for name in listed.out.split())
+
+
+def test_a_finished_training_is_not_trained_further(train, folder):
+    done = train("--save_steps", "2")
+    weights = (folder / "out" / "model.safetensors").read_bytes()
+    (folder / "out" / "model.safetensors").unlink()  # as if killed before it was saved
+    again = train("--save_steps", "2", "--resume_from_checkpoint", "true")
+    assert (done.code, again.code) == (0, 0), again.err
+    assert "has all 2 updates" in again.out
+    assert (folder / "out" / "model.safetensors").read_bytes() == weights
+    assert not list((folder / "out").glob("optimizer*"))
+    assert not (folder / "out" / "checkpoint-3").exists()
+
+
+def test_a_training_does_not_go_on_as_another(train, folder):
+    assert train("--save_steps", "1").code == 0
+    more = ["--resume_from_checkpoint", "true", "--focal_gamma", "0", "--method", "cispo"]
+    done = train(*more, steps=3)
+    assert done.code == 2
+    for part in ("focal_gamma 0.5, now 0.0", "method grpo, now cispo", "out was begun with"):
+        assert part in done.told[0]
+    (folder / "out" / "train.json").write_text("[{")
+    assert train("--resume_from_checkpoint", "True", steps=3).code == 0
+    assert (folder / "out" / "train.damaged.json").read_text() == "[{"
+
+
+def test_a_model_without_a_template_is_evaluated_as_it_was_trained(train, folder, programs):
+    done = train("--save_strategy", "no", "--hub_token", "hf_secret", model="plain")
+    assert done.code == 0, done.err
+    assert "fgrpo evaluate --model out --no-chat --benchmark" in done.out
+    assert evaluate(programs, folder, "out", "--no-chat").code == 0
+    assert "hf_secret" not in (folder / "out" / "train.json").read_text()
+    assert starts(folder)[0]["prompts"]["chat"] is False

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
+import warnings
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,7 +33,8 @@ def train(
     Takes any field of TRL's GRPOConfig and ModelConfig as `--field value`, and besides
 
     - `--model_name_or_path`: of the hub, or a folder
-    - `--dataset_name`: of the hub, a local JSONL or Parquet file, or `reasoning-gym:TASK`
+    - `--dataset_name`: of the hub, a local file (JSONL, JSON, CSV, Parquet), or
+      `reasoning-gym:TASK`
     - `--method grpo|dapo|cispo`: the paper's loss and bounds (default grpo)
     - `--focal_gamma`: exponent of the weight (default 0.5; 0 is plain TRL)
     - `--verifier maths|exact|multiple-choice|reasoning-gym|package.module:function`
@@ -53,7 +57,30 @@ def train(
 
         make_parser().print_help()
         return
+    given = []
+    if config is not None:
+        from fgrpo.train.recipe import read_recipe, recipe_path
+
+        read_recipe(recipe_path(config))  # its `env`, before the libraries that read it
+        given = ["--config", config]
+    _speak_plainly()
     from fgrpo.train.run import train as run
 
-    given = [] if config is None else ["--config", config]
-    run([*given, *context.args], shlex.join(["fgrpo", *sys.argv[1:]]))
+    sys.path.append(str(Path.cwd()))  # where a verifier of one's own may lie
+    try:
+        run([*given, *context.args], shlex.join(["fgrpo", *sys.argv[1:]]))
+    except KeyboardInterrupt:
+        print(
+            "\nStopped. The same command with --resume_from_checkpoint true goes on from the last "
+            "checkpoint.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(130) from None
+
+
+def _speak_plainly() -> None:
+    """Show our warnings on lines of their own, and not what TRL has to say to transformers."""
+    warnings.filterwarnings("ignore", ".*gradient_checkpointing.*deprecated", FutureWarning)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("\nfgrpo: warning: %(message)s"))
+    logging.getLogger("fgrpo").addHandler(handler)

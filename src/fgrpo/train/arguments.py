@@ -6,6 +6,7 @@ import argparse
 import difflib
 import os
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from trl import ModelConfig, TrlParser
@@ -125,7 +126,16 @@ class TrainingConfig(FocalGRPOConfig):
                 "there is nothing to train; make one of them more than 0"
             )
         batches_of(self)
-        super().__post_init__()
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            if "bf16/gpu" in str(error):  # names one of the two fields that it takes
+                raise UsageError(
+                    "no GPU that knows bfloat16: on a processor add --use_cpu true --bf16 false"
+                ) from error
+            raise
+        if self.scale_rewards not in ("group", "batch", "none"):
+            raise UsageError(f"scale_rewards={self.scale_rewards!r}: choose group, batch or none")
 
 
 def batches_of(training: Any) -> Batches:
@@ -141,7 +151,14 @@ def batches_of(training: Any) -> Batches:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     steps = training.steps_per_generation
     if steps is None and training.generation_batch_size is not None:
-        steps = training.generation_batch_size // (training.per_device_train_batch_size * processes)
+        at_once = training.per_device_train_batch_size * processes
+        steps, rest = divmod(training.generation_batch_size, max(at_once, 1))
+        if rest or not steps:
+            raise UsageError(
+                f"generation_batch_size={training.generation_batch_size}: take a multiple of "
+                f"{at_once} ({training.per_device_train_batch_size} per device × {processes} "
+                f"{'process' if processes == 1 else 'processes'})"
+            )
     return Batches(
         group_size=training.num_generations,
         per_device=training.per_device_train_batch_size,
@@ -185,6 +202,9 @@ def parse(arguments: Sequence[str]) -> tuple[TrainArguments, Any, Any]:
     first.add_argument("--method")
     known, rest = first.parse_known_args(list(arguments))
     parser = make_parser()
+    if rest and not rest[0].startswith("-"):
+        hint = f"; did you mean --config {rest[0]}?" if rest[0].endswith((".yaml", ".yml")) else ""
+        raise UsageError(f"{rest[0]}: belongs to no --field{hint}")
     options = [word.partition("=")[0] for word in rest if word.startswith("--")]
     _check_names(options, parser._option_string_actions, "")
     config: dict[str, Any] = {}
@@ -194,6 +214,10 @@ def parse(arguments: Sequence[str]) -> tuple[TrainArguments, Any, Any]:
         hints = {name: hint for one in _CLASSES for name, hint in get_type_hints(one).items()}
         _check_names(config, hints, f"{path}: ")
         check_shapes(config, hints, path)
+    given = {*config, *(option.lstrip("-").replace("-", "_") for option in options)}
+    for name, what in (("dataset_name", "data set"), ("model_name_or_path", "model")):
+        if name not in given:
+            raise UsageError(f"which {what}? give --{name}")
     method = known.method or config.get("method", "grpo")
     if known.method is not None:
         rest += ["--method", known.method]
@@ -211,10 +235,32 @@ def parse(arguments: Sequence[str]) -> tuple[TrainArguments, Any, Any]:
     if stray:
         raise UsageError(f"{' '.join(stray)}: belongs to no --field")
     if not script.dataset_name:
-        raise UsageError("which data set? give --dataset_name")
-    if model.model_name_or_path is None:
-        raise UsageError("which model? give --model_name_or_path")
+        raise UsageError("--dataset_name is empty: which data set?")
+    lora = sorted(name for name in given if name.startswith("lora_"))
+    if lora and not model.use_peft:
+        raise UsageError(
+            f"{lora[0]} is given without --use_peft true: all weights would be trained"
+        )
+    _check_installed(training)
+    if training.n_gpu > 1:
+        raise UsageError(
+            f"{training.n_gpu} GPUs are visible to one process: use  accelerate launch "
+            f"--num_processes {training.n_gpu} -m fgrpo train …, or set CUDA_VISIBLE_DEVICES=0"
+        )
     return script, training, model
+
+
+def _check_installed(training: Any) -> None:
+    """Refuse what needs a package that is not there, before a model is loaded."""
+    wanted = [name for name in ("wandb", "trackio") if name in training.report_to]
+    if training.use_vllm:
+        wanted.append("vllm")
+    for name in wanted:
+        if find_spec(name) is None:
+            raise UsageError(f"{name} is asked for, but not installed: pip install {name}")
+    boards = ("tensorboard", "tensorboardX")
+    if "tensorboard" in training.report_to and not any(map(find_spec, boards)):
+        raise UsageError("report_to tensorboard needs a package: pip install tensorboard")
 
 
 def _check_names(names: Iterable[str], known: Collection[str], before: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from fgrpo.errors import UsageError
+
+_OF_TRAINING = ("optimizer", "scheduler", "rng_state", "scaler", TRAINER_STATE_NAME)
 
 
 def checkpoint_for(asked: str | None, output: Path) -> str | None:
@@ -29,20 +32,34 @@ def checkpoint_for(asked: str | None, output: Path) -> str | None:
         folder is none of a checkpoint.
     """
     last = _last_checkpoint(output)
-    if asked in (None, "false"):
+    asked = "false" if asked is None else asked
+    if asked.lower() == "false":
         if last is not None:
             raise UsageError(
                 f"{output} has checkpoints, the last {Path(last).name}: go on from it with "
                 "--resume_from_checkpoint true, or take another --output_dir"
             )
         return None
-    if asked in ("true", "latest"):
+    if asked.lower() in ("true", "latest"):
         return last
     if not (Path(asked) / TRAINER_STATE_NAME).is_file():
         raise UsageError(
             f"--resume_from_checkpoint {asked}: no folder of a checkpoint; true takes the last"
         )
     return asked
+
+
+def steps_done(checkpoint: str) -> int:
+    """Return the number of updates behind a checkpoint."""
+    state = json.loads((Path(checkpoint) / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+    return int(state["global_step"])
+
+
+def take_model(checkpoint: str, output: Path) -> None:
+    """Copy a checkpoint's model to the output folder, without what only a training needs."""
+    for path in Path(checkpoint).iterdir():
+        if path.is_file() and not path.name.startswith(_OF_TRAINING):
+            shutil.copy(path, output / path.name)
 
 
 def _last_checkpoint(output: Path) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from fgrpo.errors import UsageError
 
 METHODS: Final[dict[str, dict[str, Any]]] = {
-    "grpo": {"loss_type": "dapo", "epsilon": 0.2, "epsilon_high": 0.2, "beta": 0.0},
+    "grpo": {"loss_type": "dapo", "epsilon": 0.2, "epsilon_high": None, "beta": 0.0},
     "dapo": {"loss_type": "dapo", "epsilon": 0.2, "epsilon_high": 0.28, "beta": 0.0},
     "cispo": {"loss_type": "cispo", "epsilon_high": 6.0, "beta": 0.0},
 }
@@ -16,10 +16,12 @@ METHODS: Final[dict[str, dict[str, Any]]] = {
 
 All three take the mean over the batch's tokens, which TRL's ``loss_type`` calls "dapo"; its "grpo"
 is the mean over sequences. For CISPO the paper keeps the ratio in [1 − 1, 1 + 5]; TRL's
-``epsilon_high`` is the upper end itself, and the lower end, 0, needs no clamp.
+``epsilon_high`` is the upper end itself, and the lower end, 0, needs no clamp. With several updates
+for a generation TRL divides by the mean number of tokens of these updates, not by each one's own.
 """
 
 _CLIPPED = ("grpo", "bnpo", "dr_grpo", "dapo", "luspo")
+_SOFT = ("sapo", "vespo")
 
 
 def ratio_bounds(
@@ -42,8 +44,8 @@ def ratio_bounds(
     Raises
     ------
     UsageError
-        If CISPO's cap is below 1: TRL would shrink every token, the on-policy ones too. If a clip
-        leaves out the ratio 1: on-policy tokens would have no gradient.
+        For an unknown loss; if CISPO's cap is below 1: TRL would shrink every token, the on-policy
+        ones too; if a clip leaves out the ratio 1: on-policy tokens would have no gradient.
     """
     high = epsilon if epsilon_high is None else epsilon_high
     if loss_type == "cispo":
@@ -53,8 +55,11 @@ def ratio_bounds(
                 "on-policy ratio 1: in TRL it is the cap itself; the paper's is 6.0"
             )
         return 0.0, high
-    if loss_type not in _CLIPPED:
+    if loss_type in _SOFT:
         return None
+    if loss_type not in _CLIPPED:
+        known = ", ".join((*_CLIPPED, "cispo", *_SOFT))
+        raise UsageError(f"loss_type={loss_type!r}: choose one of {known}")
     bounds = max(0.0, 1 - epsilon), min(1 + high, math.inf if delta is None else delta)
     if not bounds[0] <= 1 <= bounds[1]:
         raise UsageError(

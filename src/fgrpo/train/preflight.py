@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _RATES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
 
 
-def preflight(method: str, training: Any, batches: Batches, reward: str) -> str:
+def preflight(method: str, training: Any, model: Any, batches: Batches, reward: str) -> str:
     """Describe a training before it begins.
 
     Parameters
@@ -24,6 +24,8 @@ def preflight(method: str, training: Any, batches: Batches, reward: str) -> str:
         Name of the preset.
     training
         A `FocalGRPOConfig`.
+    model
+        TRL's ``ModelConfig``.
     batches
         Its arithmetic.
     reward
@@ -37,13 +39,15 @@ def preflight(method: str, training: Any, batches: Batches, reward: str) -> str:
     bounds = describe_bounds(
         training.loss_type, training.epsilon, training.epsilon_high, training.delta
     )
+    trained = f"LoRA of rank {model.lora_r}" if model.use_peft else "all weights"
     lines = [
+        ("model", f"{model.model_name_or_path}, {trained}"),
         ("method", f"{method}: loss_type {training.loss_type}, {bounds}"),
         ("", f"KL coefficient {training.beta:g}, learning rate {training.learning_rate:g}"),
         ("weight", _weight(training.focal_gamma)),
         ("reward", reward),
         ("generation", _generation(batches)),
-        ("update", _update(batches)),
+        ("update", f"{_update(batches)}; {_checkpoints(training)}"),
     ]
     if training.use_vllm and getattr(training, "vllm_importance_sampling_correction", False):
         lines.append(
@@ -82,6 +86,13 @@ def _update(batches: Batches) -> str:
     return f"{batches.completions_per_update} completions; {often}"
 
 
+def _checkpoints(training: Any) -> str:
+    strategy = str(getattr(training.save_strategy, "value", training.save_strategy))
+    if strategy == "steps":
+        return f"a checkpoint every {training.save_steps:g}"
+    return "no checkpoints" if strategy == "no" else f"a checkpoint every {strategy}"
+
+
 def _groups(group_size: int, tail_share: float) -> list[str]:
     """Tabulate lemma 3.1 around the group size."""
     sizes = [n for n in (group_size // 2, group_size, 2 * group_size, 4 * group_size) if n >= 2]
@@ -95,6 +106,6 @@ def _groups(group_size: int, tail_share: float) -> list[str]:
         active = np.atleast_1d(activity_probability(_RATES, size))
         missed = np.atleast_1d(tail_miss_probability(_RATES, tail_share * _RATES, size))
         cells = "".join(f"{f'{a:.0%} / {m:.0%}':>12}" for a, m in zip(active, missed, strict=True))
-        mark = " <" if size == group_size else ""
+        mark = "  < yours" if size == group_size else ""
         lines.append(f"{size:<12}{cells}{mark}")
     return lines

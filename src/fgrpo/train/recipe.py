@@ -30,10 +30,10 @@ def recipe_path(name: str) -> Path:
     """
     if (path := Path(name)).is_file():
         return path
-    shipped = shipped_recipes()
-    if name in shipped:
-        return shipped[name]
-    near = difflib.get_close_matches(name, shipped, n=3, cutoff=0.4)
+    known = shipped_recipes()
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"; near: {', '.join(near)}" if near else ""
     raise UsageError(f"--config {name}: neither a file nor a shipped recipe{hint} (see --list)")
 

@@ -7,18 +7,23 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoTokenizer
 from trl import get_peft_config, get_quantization_config
 
-from fgrpo.errors import RunError, UsageError
-from fgrpo.evaluate.prompts import PromptSettings, prompts_for
-from fgrpo.files import make_folder, write_text
+from fgrpo.errors import UsageError
 from fgrpo.integrations.trl import FocalGRPOTrainer
+from fgrpo.integrations.trl.settings import FocalSettings
 from fgrpo.provenance import provenance
 from fgrpo.train.arguments import batches_of, parse
-from fgrpo.train.checkpoints import checkpoint_for
-from fgrpo.train.data import REFERENCE, Prompts, has_splits, load_prompts, training_set
+from fgrpo.train.checkpoints import checkpoint_for, steps_done, take_model
+from fgrpo.train.data import REFERENCE, Prompts, has_splits, load_prompts
+from fgrpo.train.notes import check_same, masked, note
 from fgrpo.train.preflight import preflight
+from fgrpo.train.prompting import (
+    evaluate_options,
+    load_tokenizer,
+    make_dataset,
+    prompt_settings,
+)
 from fgrpo.verify.rewards import trl_reward
 
 if TYPE_CHECKING:
@@ -26,10 +31,10 @@ if TYPE_CHECKING:
 
     from datasets import Dataset
 
+    from fgrpo.evaluate.prompts import PromptSettings
     from fgrpo.train.arguments import TrainArguments
 
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "peft", "datasets", "vllm")
-SUMMARY = "train.json"
 
 
 def train(arguments: Sequence[str], command: str) -> None:
@@ -54,16 +59,25 @@ def train(arguments: Sequence[str], command: str) -> None:
     prompts = _load(script, script.dataset_name, script.dataset_train_split)
     verifier = script.verifier or prompts.verifier or "maths"
     reward = trl_reward(verifier, column=REFERENCE, decode=json.loads)
-    correct = f"{verifier}; correct from {training.focal_threshold:g} on"
-    if checkpoint is None and training.resume_from_checkpoint in ("true", "latest"):
+    FocalSettings.of(training).columns([reward.__name__])
+    if checkpoint is None and str(training.resume_from_checkpoint).lower() in ("true", "latest"):
         _say(f"no checkpoint in {output} yet: starting from the beginning")
-    _say(preflight(script.method, training, batches, correct))
-    tokenizer = _tokenizer(training, model)
-    settings = _prompt_settings(script, training, model.model_name_or_path, tokenizer)
-    data = _dataset(script, prompts, settings, tokenizer)
+    correct = f"{verifier}; correct from {training.focal_threshold:g} on"
+    _say(preflight(script.method, training, model, batches, correct))
+    chosen = {
+        **vars(script),
+        "verifier": verifier,
+        **vars(model),
+        **training.to_sanitized_dict(),
+    }
+    if checkpoint is not None:
+        check_same(output, chosen)
+    tokenizer = load_tokenizer(training, model)
+    settings = prompt_settings(script, training, model.model_name_or_path, tokenizer)
+    data = make_dataset(script, prompts, settings, tokenizer)
     evaluation = None
     if training.do_eval:
-        evaluation = _dataset(script, _held_out(script, verifier), settings, tokenizer)
+        evaluation = make_dataset(script, _held_out(script, verifier), settings, tokenizer)
     # Also with max_steps: without one whole generation TRL would train nothing, and say nothing.
     updates = batches.updates(len(data), training.num_train_epochs)
     if training.max_steps > 0:
@@ -72,59 +86,76 @@ def train(arguments: Sequence[str], command: str) -> None:
     reward([""], [""], **{REFERENCE: data[:1][REFERENCE]})
     how = "chat template" if settings.chat else "plain text"
     _say(f"\n{'data':12}{prompts.describe()}")
-    _say(f"{'prompts':12}{how}, system prompt {settings.system!r}")
+    _say(f"{'prompts':12}{how}, system prompt: {settings.system or 'none'}")
     _say(f"{'length':12}{updates:,} updates; at most {training.max_completion_length} new tokens\n")
-    if _is_main():
-        about = {
-            **provenance(command, str(training.device), PACKAGES),
-            "data": prompts.describe(),
-            "verifier": verifier,
-            "prompts": {"chat": settings.chat, "system": settings.system},
-            "updates": updates,
-            "settings": {**vars(script), **training.to_sanitized_dict()},
-        }
-        _note(output, about)
-    trainer = _trainer(training, model, reward, data, evaluation, tokenizer)
-    trainer.train(resume_from_checkpoint=checkpoint)
-    trainer.save_model(training.output_dir)
-    if training.push_to_hub:
-        trainer.push_to_hub(dataset_name=script.dataset_name)
-    saved = f"{model.model_name_or_path} --adapter {output}" if model.use_peft else output
-    _say(f"Saved in {output}. What it gained and lost: fgrpo evaluate --model {saved} …")
+    if checkpoint is not None and steps_done(checkpoint) >= updates:
+        # TRL would make one more update.
+        _say(f"{checkpoint} has all {updates:,} updates: nothing is left to train")
+        if _is_main():
+            take_model(checkpoint, output)
+    else:
+        if _is_main():
+            about = {
+                **provenance(masked(command), str(training.device), PACKAGES),
+                "data": prompts.describe(),
+                "prompts": {
+                    "chat": settings.chat,
+                    "system": settings.system,
+                    "thinking": settings.thinking,
+                },
+                "updates": updates,
+                "settings": chosen,
+            }
+            note(output, about)
+        _train(script, training, model, tokenizer, reward, data, evaluation, checkpoint)
+    _say(f"Saved in {output}. What it gained and lost:\n  {_next(model, output, settings)}")
 
 
-def _note(output: Path, about: dict[str, Any]) -> None:
-    """Add a start of the training to ``train.json``; a resumed one has several."""
-    make_folder(output)
-    path = output / SUMMARY
-    starts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    write_text(path, json.dumps([*starts, about], indent=1, default=str) + "\n")
-
-
-def _trainer(
+def _train(
+    script: TrainArguments,
     training: Any,
     model: Any,
+    tokenizer: Any,
     reward: Any,
     data: Dataset,
     evaluation: Dataset | None,
-    tokenizer: Any,
-) -> FocalGRPOTrainer:
-    training.model_init_kwargs = {
+    checkpoint: str | None,
+) -> None:
+    options = {
         "revision": model.model_revision,
         "attn_implementation": model.attn_implementation,
         "dtype": model.dtype,
         **(training.model_init_kwargs or {}),
     }
-    return FocalGRPOTrainer(
+    # Fields and arguments that TRL has moved about between its versions.
+    if hasattr(model, "trust_remote_code"):
+        options["trust_remote_code"] = model.trust_remote_code
+    if (quantization := get_quantization_config(model)) is not None:
+        options["quantization_config"] = quantization
+    training.model_init_kwargs = options
+    trainer = FocalGRPOTrainer(
         model=model.model_name_or_path,
         reward_funcs=reward,
         args=training,
         train_dataset=data,
         eval_dataset=evaluation,
         processing_class=tokenizer,
-        quantization_config=get_quantization_config(model),
         peft_config=get_peft_config(model),
     )
+    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_model(training.output_dir)
+    if training.push_to_hub:
+        trainer.push_to_hub(dataset_name=script.dataset_name)
+    if hasattr(trainer, "end"):  # transformers 5.18: trackers and process group
+        trainer.end()
+
+
+def _next(model: Any, output: Path, settings: PromptSettings) -> str:
+    """Return the command that evaluates the model as it was trained."""
+    name = model.model_name_or_path if model.use_peft else str(output)
+    adapter = f" --adapter {output}" if model.use_peft else ""
+    asked = evaluate_options(settings, name)
+    return f"fgrpo evaluate --model {name}{adapter}{asked} --benchmark NAME --out FOLDER"
 
 
 def _held_out(script: TrainArguments, verifier: str) -> Prompts:
@@ -149,61 +180,15 @@ def _held_out(script: TrainArguments, verifier: str) -> Prompts:
 
 
 def _load(script: TrainArguments, name: str, split: str) -> Prompts:
+    same = name == script.dataset_name
     return load_prompts(
         name,
         split=split,
-        config=script.dataset_config,
-        revision=script.dataset_revision if name == script.dataset_name else None,
+        config=script.dataset_config if same else None,
+        revision=script.dataset_revision if same else None,
         prompt_column=script.prompt_column,
         answer_column=script.answer_column,
     )
-
-
-def _tokenizer(training: Any, model: Any) -> Any:
-    # A field of one or the other, by TRL's version.
-    trust = getattr(training, "trust_remote_code", getattr(model, "trust_remote_code", False))
-    name = model.model_name_or_path
-    try:
-        return AutoTokenizer.from_pretrained(
-            name,
-            revision=model.model_revision,
-            trust_remote_code=trust,
-            padding_side="left",
-            truncation_side="left",
-        )
-    except (OSError, ValueError) as error:
-        what = "a folder without a tokenizer" if Path(name).is_dir() else "no folder here"
-        text = " ".join(str(error).split())
-        raise RunError(f"{name}: {what}, and not to be had from the hub ({text:.200})") from error
-
-
-def _prompt_settings(
-    script: TrainArguments, training: Any, name: str, tokenizer: Any
-) -> PromptSettings:
-    """Choose as ``fgrpo evaluate`` does, so that a trained model is asked as it was trained."""
-    settings = prompts_for(name, system=script.system_prompt, chat=script.use_chat_template)
-    if settings.chat and not tokenizer.chat_template:
-        if script.use_chat_template:
-            raise UsageError(
-                f"{name}: its tokenizer has no chat template; leave out --use_chat_template"
-            )
-        settings = PromptSettings(settings.system, None, chat=False)
-    if settings.chat and settings.thinking is not None:
-        given = training.chat_template_kwargs or {}
-        training.chat_template_kwargs = {"enable_thinking": settings.thinking, **given}
-    return settings
-
-
-def _dataset(
-    script: TrainArguments, prompts: Prompts, settings: PromptSettings, tokenizer: Any
-) -> Dataset:
-    def count(prompt: Any) -> int:
-        if isinstance(prompt, str):
-            return len(tokenizer(prompt)["input_ids"])
-        text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    return training_set(prompts, settings, count, script.max_prompt_tokens)
 
 
 def _is_main() -> bool:

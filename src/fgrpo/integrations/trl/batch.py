@@ -30,6 +30,8 @@ class FocalBatch:
         (n_rollouts,) weight of each rollout.
     success_rates
         One for each group with a reward that could be scored, on the host.
+    equal
+        Whether all scored completions of such a group have the same reward.
     group_size
         N.
     """
@@ -37,6 +39,7 @@ class FocalBatch:
     settings: FocalSettings
     weights: Tensor
     success_rates: NDArray[np.float64]
+    equal: NDArray[np.bool_]
     group_size: int
 
     @classmethod
@@ -63,10 +66,14 @@ class FocalBatch:
         rates = success_rate(correct, group_size)
         scorable = ~judged.isnan().view(-1, group_size).all(dim=1)
         known = rates.view(-1, group_size)[:, 0][scorable]
+        groups = judged.view(-1, group_size)[scorable]
+        lowest = groups.nan_to_num(math.inf, math.inf, -math.inf).amin(1)
+        highest = groups.nan_to_num(-math.inf, math.inf, -math.inf).amax(1)
         return cls(
             settings=settings,
             weights=focal_weight(rates, settings.gamma),
             success_rates=known.cpu().double().numpy(),  # not every accelerator has float64
+            equal=(lowest == highest).cpu().numpy(),
             group_size=group_size,
         )
 

@@ -25,10 +25,10 @@ class Health:
         self._limit = max_completion_length
         self._rates: deque[float] = deque(maxlen=_GROUPS)
         self._truncated: deque[float] = deque(maxlen=_BATCHES)
-        self._equal: deque[float] = deque(maxlen=_BATCHES)
+        self._equal: deque[bool] = deque(maxlen=_GROUPS)
         self._told: set[str] = set()
 
-    def add(self, batch: FocalBatch, truncated: float | None, equal: float | None) -> None:
+    def add(self, batch: FocalBatch, truncated: float | None) -> None:
         """Take note of a batch.
 
         Parameters
@@ -37,14 +37,11 @@ class Health:
             Its groups.
         truncated
             Share of its completions that were cut, if known.
-        equal
-            Share of its completions whose group has equal rewards, if known.
         """
         self._rates.extend(batch.success_rates)
+        self._equal.extend(batch.equal)
         if truncated is not None:
             self._truncated.append(truncated)
-        if equal is not None:
-            self._equal.append(equal)
         self._look_at_lengths()
         if len(self._rates) == _GROUPS:
             self._look_at_groups(batch)
@@ -69,19 +66,20 @@ class Health:
             f"of the last {_GROUPS} groups {solved:.0%} are all right and {unsolved:.0%} all wrong"
         )
         threshold = batch.settings.threshold
-        if self._equal and np.mean(self._equal) < _DEAD:
+        if np.mean(self._equal) < _DEAD:
             self._warn(
                 "threshold",
-                f"{found} by focal_threshold={threshold:g}, though the rewards within groups "
-                "differ: is it the right threshold, and focal_reward the right function?",
+                f"{found} by focal_threshold={threshold:g}, though their rewards differ: is it the "
+                "right threshold, and focal_reward the right function?",
             )
         elif solved > unsolved:
             self._warn("dead", f"{found}: the prompts are too easy for this model to learn from")
         else:
             self._warn(
                 "dead",
-                f"{found}: they carry no signal; check the reward, the prompt format and "
-                f"focal_threshold={threshold:g}, take easier prompts or a larger num_generations",
+                f"{found}: they tell nothing about what is right; check the reward, the prompt "
+                f"format and focal_threshold={threshold:g}, take easier prompts or a larger "
+                "num_generations",
             )
 
     def _warn(self, kind: str, text: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fgrpo.errors import UsageError
 from fgrpo.integrations.trl.batch import FocalBatch
 from fgrpo.integrations.trl.health import Health
 from fgrpo.integrations.trl.histogram import log_histogram
@@ -52,7 +53,8 @@ class FocalAdvantages:
     F-GRPO (arXiv 2602.06717), eqs. 11-13. Relied on: ``_calculate_rewards`` returns the rewards
     of all processes as (n_rollouts, n_functions), groups side by side in the order of processes;
     ``_generate_and_score_completions`` calls it and returns this process's ``advantages``, (B,)
-    or (B, T).
+    or (B, T), of the same rollouts in the same order. A trainer that puts others in their place,
+    such as one with a replay buffer, gets wrong weights.
     """
 
     focal_gamma: float = 0.5
@@ -145,6 +147,11 @@ class FocalAdvantages:
         size = self._focal_group_size()
         settings = FocalSettings.of(self.args, self)  # every time: a callback may change γ
         columns = settings.columns(self.reward_func_names)
+        if self._focal_mode() == "eval" and rewards.ndim == 2 and len(rewards) % size:
+            raise UsageError(
+                f"an evaluation batch of {len(rewards)} completions holds no whole groups of "
+                f"{size}: change per_device_eval_batch_size or num_generations_eval"
+            )
         if rewards.ndim != 2 or len(rewards) % size or rewards.shape[1] <= max(columns):
             raise RuntimeError(
                 f"_calculate_rewards returned rewards of shape {tuple(rewards.shape)}, not (whole "
@@ -171,11 +178,8 @@ class FocalAdvantages:
             logged[name].append(value)
         self._focal_rates[mode].append(batch.success_rates)
         if mode == "train" and self.accelerator.is_main_process:
-            truncated, equal = (
-                logged[name][-1] if logged.get(name) else None
-                for name in ("completions/clipped_ratio", "frac_reward_zero_std")
-            )
-            self._focal_health.add(batch, truncated, equal)
+            truncated = logged.get("completions/clipped_ratio")
+            self._focal_health.add(batch, truncated[-1] if truncated else None)
 
     def _focal_local(self, values: Tensor, count: int) -> Tensor:
         """Return this process's part of the values of all."""
