@@ -146,8 +146,7 @@ def _train(
     trainer.save_model(training.output_dir)
     if training.push_to_hub:
         trainer.push_to_hub(dataset_name=script.dataset_name)
-    if hasattr(trainer, "end"):  # transformers 5.18: trackers and process group
-        trainer.end()
+    # No trainer.end(): with gloo, freeing the trainer after its process group now and then hangs.
 
 
 def _next(model: Any, output: Path, settings: PromptSettings) -> str:
