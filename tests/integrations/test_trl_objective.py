@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from datasets import Dataset
 from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
 from fgrpo.objective import cispo_loss, dapo_loss, grpo_loss
-from tiny_llm import byte_tokenizer, tiny_model
+from trl_loss import idle_trainer, loss_and_gradient
 
 # transformers renames what TRL still calls by its old name.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*deprecated:FutureWarning")
@@ -85,23 +84,17 @@ class Trl:
 
     def loss(self, batch, *, items=None, holes=None):
         """Return the loss and its gradient; ``items`` tokens are in the generation batch."""
-        log_probs = batch.log_probs.clone().requires_grad_()
-        entropies = torch.zeros_like(batch.log_probs)
-        self.use(_get_per_token_logps_and_entropies=lambda *_, **__: (log_probs, entropies, None))
-        inputs = {
-            "prompt_ids": torch.ones(len(batch.mask), 2, dtype=torch.long),
-            "prompt_mask": torch.ones(len(batch.mask), 2, dtype=torch.long),
-            "completion_ids": torch.ones_like(batch.mask),
-            "completion_mask": batch.mask,
-            "advantages": batch.advantages,
-            "old_per_token_logps": batch.old_log_probs,
-            "num_items_in_batch": batch.mask.sum() if items is None else torch.tensor(items),
-        }
-        if holes is not None:
-            inputs["tool_mask"] = holes
-        loss = self.trainer._compute_loss(self.trainer.model, inputs)
-        loss.backward()
-        return loss.detach(), log_probs.grad
+        more = {} if holes is None else {"tool_mask": holes}
+        if items is not None:
+            more["num_items_in_batch"] = torch.tensor(items)
+        return loss_and_gradient(
+            self.trainer,
+            batch.log_probs,
+            batch.mask,
+            advantages=batch.advantages,
+            old_per_token_logps=batch.old_log_probs,
+            **more,
+        )
 
     def metric(self, name):
         return self.trainer._metrics["train"][name][-1]
@@ -117,15 +110,7 @@ def trainer(tmp_path_factory):
         beta=0.0,
         max_completion_length=LONGEST,
     )
-    trainer = GRPOTrainer(
-        model=tiny_model(),
-        reward_funcs=lambda completions, **_: [0.0] * len(completions),
-        args=config,
-        train_dataset=Dataset.from_dict({"prompt": ["?"]}),
-        processing_class=byte_tokenizer(),
-    )
-    trainer.model.train()
-    return trainer
+    return idle_trainer(GRPOTrainer, config)
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ from fractions import Fraction
 
 import pytest
 import torch
-from datasets import Dataset
 
 from fgrpo.errors import UsageError
 from fgrpo.integrations.trl import FocalGRPOConfig, FocalGRPOTrainer
 from fgrpo.objective import cispo_loss, dapo_loss, grpo_loss
 from fgrpo.train.methods import METHODS, describe_bounds, ratio_bounds
-from tiny_llm import byte_tokenizer, tiny_model
+from trl_loss import idle_trainer, loss_and_gradient
 
 # transformers renames what TRL still calls by its old name.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*deprecated:FutureWarning")
@@ -30,37 +29,21 @@ class Trl:
         config = FocalGRPOConfig(
             output_dir=str(self.folder), report_to="none", use_cpu=True, bf16=False, **settings
         )
-        trainer = FocalGRPOTrainer(
-            model=tiny_model(),
-            reward_funcs=lambda completions, **_: [0.0] * len(completions),
-            args=config,
-            train_dataset=Dataset.from_dict({"prompt": ["?"]}),
-            processing_class=byte_tokenizer(),
-        )
-        trainer.model.train()
+        trainer = idle_trainer(FocalGRPOTrainer, config)
         trainer.current_gradient_accumulation_steps = config.gradient_accumulation_steps = 1
         config.steps_per_generation = 1
         return trainer
 
     def loss(self, settings, log_probs, old, advantages):
         """Return the loss and its gradient by the log-probabilities."""
-        trainer = self.trainer(**settings)
-        leaf = log_probs.clone().requires_grad_()
-        entropies = torch.zeros_like(leaf)
-        trainer._get_per_token_logps_and_entropies = lambda *_, **__: (leaf, entropies, None)
-        ones = torch.ones_like(leaf, dtype=torch.long)
-        inputs = {
-            "prompt_ids": ones,
-            "prompt_mask": ones,
-            "completion_ids": ones,
-            "completion_mask": ones,
-            "advantages": advantages,
-            "old_per_token_logps": old,
-            "num_items_in_batch": ones.sum(),
-        }
-        loss = trainer._compute_loss(trainer.model, inputs)
-        loss.backward()
-        return loss.detach(), leaf.grad
+        mask = torch.ones_like(log_probs, dtype=torch.long)
+        return loss_and_gradient(
+            self.trainer(**settings),
+            log_probs,
+            mask,
+            advantages=advantages,
+            old_per_token_logps=old,
+        )
 
     def multipliers(self, settings, ratios, advantage):
         """Return what each token's gradient is multiplied by, 1 for a token of the ratio 1."""

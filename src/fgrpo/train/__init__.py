@@ -7,6 +7,8 @@
 ``batches``      the arithmetic of prompts, groups, processes and updates
 ``preflight``    what is said before a model is loaded
 ``data``         prompts and references from the hub, a file, or reasoning-gym
+``prompting``    tokenizer, chat template or plain text, system prompt
+``notes``        ``train.json``: how a model was made
 ``checkpoints``  which one to go on from
 ``run``          puts it together
 ===============  ============================================================================

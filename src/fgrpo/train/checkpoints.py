@@ -15,6 +15,11 @@ from fgrpo.errors import UsageError
 _OF_TRAINING = ("optimizer", "scheduler", "rng_state", "scaler", TRAINER_STATE_NAME)
 
 
+def asks_for_last(asked: str | None) -> bool:
+    """Tell whether ``resume_from_checkpoint`` means the last one there is."""
+    return str(asked).lower() in ("true", "latest")
+
+
 def checkpoint_for(asked: str | None, output: Path) -> str | None:
     """Return the checkpoint to go on from, None to begin.
 
@@ -32,15 +37,14 @@ def checkpoint_for(asked: str | None, output: Path) -> str | None:
         folder is none of a checkpoint.
     """
     last = _last_checkpoint(output)
-    asked = "false" if asked is None else asked
-    if asked.lower() == "false":
+    if asked is None or asked.lower() == "false":
         if last is not None:
             raise UsageError(
                 f"{output} has checkpoints, the last {Path(last).name}: go on from it with "
                 "--resume_from_checkpoint true, or take another --output_dir"
             )
         return None
-    if asked.lower() in ("true", "latest"):
+    if asks_for_last(asked):
         return last
     if not (Path(asked) / TRAINER_STATE_NAME).is_file():
         raise UsageError(

@@ -14,7 +14,7 @@ from fgrpo.integrations.trl import FocalGRPOTrainer
 from fgrpo.integrations.trl.settings import FocalSettings
 from fgrpo.provenance import provenance
 from fgrpo.train.arguments import batches_of, parse
-from fgrpo.train.checkpoints import checkpoint_for, steps_done, take_model
+from fgrpo.train.checkpoints import asks_for_last, checkpoint_for, steps_done, take_model
 from fgrpo.train.data import REFERENCE, Prompts, has_splits, load_prompts
 from fgrpo.train.notes import check_same, masked, note
 from fgrpo.train.preflight import preflight
@@ -60,7 +60,7 @@ def train(arguments: Sequence[str], command: str) -> None:
     verifier = script.verifier or prompts.verifier or "maths"
     reward = trl_reward(verifier, column=REFERENCE, decode=json.loads)
     FocalSettings.of(training).columns([reward.__name__])
-    if checkpoint is None and str(training.resume_from_checkpoint).lower() in ("true", "latest"):
+    if checkpoint is None and asks_for_last(training.resume_from_checkpoint):
         _say(f"no checkpoint in {output} yet: starting from the beginning")
     correct = f"{verifier}; correct from {training.focal_threshold:g} on"
     _say(preflight(script.method, training, model, batches, correct))

@@ -13,7 +13,7 @@ from fgrpo.integrations.trl.histogram import log_histogram
 from fgrpo.integrations.trl.settings import FocalSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -57,10 +57,10 @@ class FocalAdvantages:
     such as one with a replay buffer, gets wrong weights.
     """
 
-    focal_gamma: float = 0.5
-    focal_reward: str | int | list[str | int] | None = None
-    focal_threshold: float = 0.5
-    focal_tail_share: float = 0.1
+    focal_gamma: float = FocalSettings.gamma
+    focal_reward: str | int | Sequence[str | int] | None = FocalSettings.reward
+    focal_threshold: float = FocalSettings.threshold
+    focal_tail_share: float = FocalSettings.tail_share
 
     # The trainer's own, for the type checker.
     args: Any

@@ -47,7 +47,7 @@ class FocalGRPOConfig(GRPOConfig):  # type: ignore[misc]
     """
 
     focal_gamma: float = field(
-        default=0.5,
+        default=FocalSettings.gamma,
         metadata={
             "help": "Focal exponent: advantages are multiplied by (1 - success rate of the "
             "group)^gamma. The paper uses 0.5 or 1; 0 is GRPOTrainer."
@@ -61,11 +61,11 @@ class FocalGRPOConfig(GRPOConfig):  # type: ignore[misc]
         },
     )
     focal_threshold: float = field(
-        default=0.5,
+        default=FocalSettings.threshold,
         metadata={"help": "A completion is correct if that reward is at least this."},
     )
     focal_tail_share: float = field(
-        default=0.1,
+        default=FocalSettings.tail_share,
         metadata={
             "help": "Share of the correct answers' mass that the logged tail-miss risk is about. "
             "Changes no training."
