@@ -1,17 +1,23 @@
 # `make demo` and `make test` need python3 (3.11 or newer) and nothing else.
 PYTHON ?= python3
+TEST_TOOLS = 'pytest<9.2' pytest-xdist
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test docs-check setup lint clean constraints
+.PHONY: demo test test-verl docs-check setup lint clean constraints
 
 ## demo: train with and without the focal weight, then print where the page is
 demo: .venv-demo/.installed
 	.venv-demo/bin/fgrpo run maze-small
 
-## test: lint, types and tests, in an environment of their own
+## test: lint, types and tests, in an environment of their own, and verl's tests in another
 test: lint
 	.venv/bin/mypy
 	.venv/bin/pytest -n 2 --dist loadgroup
+	$(MAKE) test-verl
+
+## test-verl: the tests of the verl integration, whole runs on the CPU among them
+test-verl: .venv-verl/.installed
+	.venv-verl/bin/pytest -n 2 --dist loadgroup -W default tests/on_verl
 
 ## docs-check: run what docs/trl.md shows, from the installation on, at a size a CPU manages
 docs-check:
@@ -31,6 +37,12 @@ lint: .venv/.installed
 	.venv/bin/python $(PIP_INSTALL) --editable '.[dev]'
 	touch $@
 
+.venv-verl/.installed: pyproject.toml constraints-verl.txt
+	$(PYTHON) -m venv .venv-verl
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints-verl.txt --editable '.[verl]' $(TEST_TOOLS)
+	touch $@
+
 .venv-demo/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/python $(PIP_INSTALL) --editable '.[lab]'
@@ -42,6 +54,10 @@ constraints:
 	.venv-pins/bin/python -m pip install --quiet torch==2.13.0
 	.venv-pins/bin/python -m pip install --quiet --editable '.[dev]'
 	.venv-pins/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
+	$(PYTHON) -m venv --clear .venv-pins
+	.venv-pins/bin/python -m pip install --quiet torch==2.13.0
+	.venv-pins/bin/python -m pip install --quiet --editable '.[verl]' $(TEST_TOOLS)
+	.venv-pins/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints-verl.txt
 	rm -rf .venv-pins
 
 ## clean: remove environments, caches and builds; the runs stay

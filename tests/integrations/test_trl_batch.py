@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from trl_runs import RENAMED, Seen, focal, fractions, questions, train, weights_of
 
+from fgrpo.integrations.health import Health, Names
 from fgrpo.integrations.trl import FocalGRPOTrainer
 from fgrpo.integrations.trl.batch import FocalBatch
-from fgrpo.integrations.trl.health import Health
 from fgrpo.integrations.trl.histogram import log_histogram
 from fgrpo.integrations.trl.settings import FocalSettings
 
 pytestmark = RENAMED
 NAN = float("nan")
+NAMES = Names("max_completion_length", "num_generations", "focal_reward")
 FIVE_GROUPS = [
     *(1, 0, 0, 0),
     *(1, 1, 1, 1),
@@ -164,7 +165,7 @@ def groups_of(*rates, equal=True, **changes):
     weights = torch.ones(4 * len(rates))
     settings = FocalSettings(**changes)
     return FocalBatch(
-        settings, weights, np.array(rates, dtype=float), np.full(len(rates), equal), 4
+        settings, np.array(rates, dtype=float), np.full(len(rates), equal), 4, weights
     )
 
 
@@ -179,7 +180,7 @@ def told(caplog):
 
 
 def test_cut_completions_are_told_once_after_ten_batches(caplog):
-    health = Health(100)
+    health = Health(NAMES, 100)
     for _ in range(9):
         health.add(FINE, 0.8)
     assert told(caplog) == []
@@ -194,14 +195,14 @@ def test_cut_completions_are_told_once_after_ten_batches(caplog):
 
 @pytest.mark.parametrize(("shares", "warnings"), [([0.25, 0.75], 0), ([0.25, 0.77], 1)])
 def test_half_of_the_completions_may_be_cut(caplog, shares, warnings):
-    health = Health(100)
+    health = Health(NAMES, 100)
     for share in shares * 5:
         health.add(FINE, share)
     assert len(told(caplog)) == warnings
 
 
 def test_only_the_last_ten_batches_count(caplog):
-    health = Health(100)
+    health = Health(NAMES, 100)
     for share in [1.0] * 5 + [0.0] * 10 + [1.0] * 5:
         health.add(FINE, share)
     assert told(caplog) == []
@@ -210,7 +211,7 @@ def test_only_the_last_ten_batches_count(caplog):
 
 
 def test_an_unknown_share_of_cut_completions_is_not_counted(caplog):
-    health = Health(None)
+    health = Health(NAMES, None)
     for _ in range(20):
         health.add(FINE, None)
     for _ in range(9):
@@ -220,7 +221,7 @@ def test_an_unknown_share_of_cut_completions_is_not_counted(caplog):
 
 @pytest.mark.parametrize(("mixed", "warnings"), [(2, 1), (3, 1), (4, 0)])
 def test_groups_without_signal_are_told_from_95_percent_of_64(caplog, mixed, warnings):
-    health = Health(100)
+    health = Health(NAMES, 100)
     for rate in [0.0] * 50 + [1.0] * (14 - mixed) + [0.5] * mixed:
         assert told(caplog) == []
         health.add(groups_of(rate), 0.0)
@@ -231,13 +232,13 @@ def test_groups_without_signal_are_told_from_95_percent_of_64(caplog, mixed, war
 
 
 def test_only_the_last_64_groups_count(caplog):
-    Health(100).add(groups_of(*[0.5] * 61, *[0.0] * 3, *[1.0] * 60, 0.5), 0.0)
+    Health(NAMES, 100).add(groups_of(*[0.5] * 61, *[0.0] * 3, *[1.0] * 60, 0.5), 0.0)
     assert "94% are all right and 5% all wrong" in told(caplog)[0]
 
 
 @pytest.mark.parametrize(("solved", "remedy"), [(60, "too easy"), (8, "check the reward")])
 def test_the_remedy_is_for_the_trouble(caplog, solved, remedy):
-    Health(100).add(groups_of(*[1.0] * solved, *[0.0] * (64 - solved)), 0.0)
+    Health(NAMES, 100).add(groups_of(*[1.0] * solved, *[0.0] * (64 - solved)), 0.0)
     (text,) = told(caplog)
     assert remedy in text
     assert f"{solved / 64:.0%} are all right and {1 - solved / 64:.0%} all wrong" in text
@@ -245,20 +246,20 @@ def test_the_remedy_is_for_the_trouble(caplog, solved, remedy):
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])
 def test_groups_equal_by_the_threshold_alone_are_told_as_such(caplog, rate):
-    Health(100).add(groups_of(*[rate] * 64, threshold=0.4, equal=False), 0.0)
+    Health(NAMES, 100).add(groups_of(*[rate] * 64, threshold=0.4, equal=False), 0.0)
     (text,) = told(caplog)
     assert "focal_threshold=0.4, though their rewards differ" in text
 
 
 def test_a_run_without_scores_is_not_judged_by_its_groups(caplog):
-    health = Health(100)
+    health = Health(NAMES, 100)
     for _ in range(12):
         health.add(groups_of(), 0.1)
     assert told(caplog) == []
 
 
 def test_a_fine_run_is_left_alone(caplog):
-    health = Health(100)
+    health = Health(NAMES, 100)
     for _ in range(30):
         health.add(groups_of(0.5, 0.25, 0.0, 1.0), 0.1)
     assert told(caplog) == []

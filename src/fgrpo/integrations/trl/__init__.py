@@ -11,7 +11,6 @@
 ``mixin``           `FocalAdvantages`, for other subclasses of TRL's trainer
 ``settings``        the weight's settings, and which reward function means "correct"
 ``batch``           one generation batch: the weight of every rollout, and what is logged
-``health``          warnings: cut completions, groups without signal
 ``histogram``       success rates as a histogram in wandb, trackio, TensorBoard
 ==================  =========================================================================
 """

@@ -6,41 +6,29 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fgrpo.advantage import focal_weight, success_rate
-from fgrpo.theory import tail_miss_probability
+from fgrpo.integrations.groups import JudgedGroups
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from fgrpo.integrations.trl.settings import FocalSettings
 
 
 @dataclass(frozen=True)
-class FocalBatch:
-    """The focal weights of a generation batch, of all processes.
+class FocalBatch(JudgedGroups):
+    """The focal weights of a generation batch, of all processes, and its groups.
 
     Parameters
     ----------
-    settings
-        With which they were computed.
+    settings, success_rates, equal, group_size
+        As for `JudgedGroups`, groups of one size.
     weights
         (n_rollouts,) weight of each rollout.
-    success_rates
-        One for each group with a reward that could be scored, on the host.
-    equal
-        Whether all scored completions of such a group have the same reward.
-    group_size
-        N.
     """
 
-    settings: FocalSettings
-    weights: Tensor
-    success_rates: NDArray[np.float64]
-    equal: NDArray[np.bool_]
     group_size: int
+    weights: Tensor
 
     @classmethod
     def of(cls, rewards: Tensor, group_size: int, settings: FocalSettings) -> FocalBatch:
@@ -78,34 +66,13 @@ class FocalBatch:
         )
 
     def metrics(self) -> dict[str, float]:
-        r"""Return what is logged.
+        """Return what is logged.
 
         Returns
         -------
         dict
             ``focal/groups_unscored``, the share of groups in which nothing could be scored, which
-            keep weight 1. Over the others, if any: ``focal/weight_mean``, the mean weight;
-            ``focal/groups_solved_all``, ``_none``, ``_mixed``, shares that sum to 1;
-            ``focal/success_rate_mean``; and ``focal/tail_miss_risk``, the mean of lemma 3.1's
-            :math:`(1-\tau)^N - (\mu-\tau)^N - (1-\mu)^N` with each group's own
-            :math:`\mu = \hat\mu` and :math:`\tau = \rho\hat\mu`.
-
-        Notes
-        -----
-        F-GRPO (arXiv 2602.06717), lemma 3.1 and eqs. 11-13. The risk puts an estimate in the
-        place of μ: a group of N can show no success rate between 0 and 1/N.
+            keep weight 1; and `JudgedGroups.metrics` of the others.
         """
-        rates, settings = self.success_rates, self.settings
-        unscored = 1 - len(rates) * self.group_size / len(self.weights)
-        if not len(rates):
-            return {"focal/groups_unscored": unscored}
-        risk = tail_miss_probability(rates, settings.tail_share * rates, self.group_size)
-        return {
-            "focal/groups_unscored": unscored,
-            "focal/weight_mean": float(np.mean(focal_weight(rates, settings.gamma))),
-            "focal/groups_solved_all": float(np.mean(rates == 1)),
-            "focal/groups_solved_none": float(np.mean(rates == 0)),
-            "focal/groups_mixed": float(np.mean((rates > 0) & (rates < 1))),
-            "focal/success_rate_mean": float(np.mean(rates)),
-            "focal/tail_miss_risk": float(np.mean(risk)),
-        }
+        unscored = 1 - len(self.success_rates) * self.group_size / len(self.weights)
+        return {"focal/groups_unscored": unscored, **super().metrics()}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fgrpo.errors import UsageError
+from fgrpo.integrations.health import Health, Names
 from fgrpo.integrations.trl.batch import FocalBatch
-from fgrpo.integrations.trl.health import Health
 from fgrpo.integrations.trl.histogram import log_histogram
 from fgrpo.integrations.trl.settings import FocalSettings
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SUPPORTED_TRL = "0.29 to 1.16"
+_NAMES = Names("max_completion_length", "num_generations", "focal_reward")
 _METHODS = ("_calculate_rewards", "_generate_and_score_completions")
 
 
@@ -90,7 +91,7 @@ class FocalAdvantages:
         FocalSettings.of(self.args, self).columns(self.reward_func_names)
         self._focal_batch: FocalBatch | None = None
         self._focal_rates: dict[str, list[NDArray[np.float64]]] = {"train": [], "eval": []}
-        self._focal_health = Health(getattr(self.args, "max_completion_length", None))
+        self._focal_health = Health(_NAMES, getattr(self.args, "max_completion_length", None))
 
     def _generate_and_score_completions(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         # Not overridden but wrapped: the rewards are those that count in the end, whatever a

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from fgrpo.errors import UsageError
+from fgrpo.integrations.settings import WeightSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)
-class FocalSettings:
-    """Settings of the focal weight in a trainer.
+class FocalSettings(WeightSettings):
+    """Settings of the focal weight in TRL's trainer.
 
     Parameters
     ----------
-    gamma
-        Focal exponent, finite and at least 0; 0 leaves every advantage as it is.
+    gamma, threshold, tail_share
+        As for `WeightSettings`.
     reward
         Name or index of the reward function that tells whether a completion is correct. None
         means the only one. Several, as a list or a text with commas, where each judges some of
         the prompts: a completion is judged by the first that returned a reward.
-    threshold
-        A completion is correct if that reward is at least this.
-    tail_share
-        ρ = τ/μ in (0, 1): the share of the correct answers' mass that the logged tail-miss risk
-        is about.
 
     Raises
     ------
@@ -37,15 +31,10 @@ class FocalSettings:
         If a value is out of its range.
     """
 
-    gamma: float = 0.5
     reward: str | int | Sequence[str | int] | None = None
-    threshold: float = 0.5
-    tail_share: float = 0.1
 
     def __post_init__(self) -> None:
-        _check("focal_gamma", self.gamma, lambda x: 0 <= x < math.inf, "finite and at least 0")
-        _check("focal_threshold", self.threshold, math.isfinite, "finite")
-        _check("focal_tail_share", self.tail_share, lambda x: 0 < x < 1, "between 0 and 1")
+        super().__post_init__()
         chosen = self.reward if isinstance(self.reward, (list, tuple)) else [self.reward]
         fine = all(isinstance(one, (str, int)) and not isinstance(one, bool) for one in chosen)
         if self.reward is not None and not (chosen and fine):
@@ -110,8 +99,3 @@ def _column(one: str | int, names: Sequence[str]) -> int:
 
 def _choices(names: Sequence[str]) -> str:
     return ", ".join(f"{i} ({name})" for i, name in enumerate(names)) or "none"
-
-
-def _check(name: str, value: object, fine: Callable[[Any], bool], range_: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not fine(value):
-        raise UsageError(f"{name}={value!r}: give a number that is {range_}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from fgrpo.integrations.trl.batch import FocalBatch
+    from fgrpo.integrations.groups import JudgedGroups
 
 _LOG = logging.getLogger(__name__)
 _BATCHES = 10
@@ -18,17 +18,34 @@ _TRUNCATED = 0.5
 _DEAD = 0.95
 
 
-class Health:
-    """Looks at the last generation batches, and warns once about each trouble."""
+class Names(NamedTuple):
+    """A trainer's names for the limit of a completion's length, N, and the deciding reward."""
 
-    def __init__(self, max_completion_length: int | None) -> None:
-        self._limit = max_completion_length
+    limit: str
+    group_size: str
+    reward: str
+
+
+class Health:
+    """Looks at the last generation batches, and warns once about each trouble.
+
+    Parameters
+    ----------
+    names
+        The trainer's own, for its user.
+    limit
+        Length at which a completion is cut, in tokens, if known.
+    """
+
+    def __init__(self, names: Names, limit: int | None) -> None:
+        self._names = names
+        self._limit = limit
         self._rates: deque[float] = deque(maxlen=_GROUPS)
         self._truncated: deque[float] = deque(maxlen=_BATCHES)
         self._equal: deque[bool] = deque(maxlen=_GROUPS)
         self._told: set[str] = set()
 
-    def add(self, batch: FocalBatch, truncated: float | None) -> None:
+    def add(self, batch: JudgedGroups, truncated: float | None) -> None:
         """Take note of a batch.
 
         Parameters
@@ -52,12 +69,12 @@ class Health:
             self._warn(
                 "truncated",
                 f"{cut:.0%} of the completions of the last {_BATCHES} generation batches do not "
-                f"end with an end token (max_completion_length={self._limit}): an answer that was "
-                "cut off is judged as it stands; raise max_completion_length, or check that the "
+                f"end with an end token ({self._names.limit}={self._limit}): an answer that was "
+                f"cut off is judged as it stands; raise {self._names.limit}, or check that the "
                 "model ends its answers",
             )
 
-    def _look_at_groups(self, batch: FocalBatch) -> None:
+    def _look_at_groups(self, batch: JudgedGroups) -> None:
         rates = np.array(self._rates)
         solved, unsolved = float(np.mean(rates == 1)), float(np.mean(rates == 0))
         if solved + unsolved < _DEAD:
@@ -70,7 +87,7 @@ class Health:
             self._warn(
                 "threshold",
                 f"{found} by focal_threshold={threshold:g}, though their rewards differ: is it the "
-                "right threshold, and focal_reward the right function?",
+                f"right threshold, and {self._names.reward} the right one?",
             )
         elif solved > unsolved:
             self._warn("dead", f"{found}: the prompts are too easy for this model to learn from")
@@ -79,7 +96,7 @@ class Health:
                 "dead",
                 f"{found}: they tell nothing about what is right; check the reward, the prompt "
                 f"format and focal_threshold={threshold:g}, take easier prompts or a larger "
-                "num_generations",
+                f"{self._names.group_size}",
             )
 
     def _warn(self, kind: str, text: str) -> None:

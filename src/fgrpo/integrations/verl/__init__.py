@@ -1,0 +1,26 @@
+"""F-GRPO, F-DAPO and F-CISPO in verl: install the package and add two overrides.
+
+.. code-block:: sh
+
+    python -m verl.trainer.main_ppo ... algorithm.adv_estimator=f_grpo +algorithm.focal_gamma=0.5
+
+verl imports this package by itself, in the driver and in every Ray actor (entry-point group
+``verl.plugins``), and so does ``VERL_USE_EXTERNAL_MODULES=fgrpo.integrations.verl``. Importing it
+registers the estimators and loads little that verl has not loaded.
+
+==================  =========================================================================
+``estimator``       the advantage estimator ``f_grpo``
+``smoothing``       the advantage estimator ``differential_smoothing``, a control of the paper
+``rollouts``        a batch's rollouts, one row each, and their groups
+``settings``        the weight's settings among those of verl's ``algorithm``
+``trainer``         trainers ``focal_sync`` …: metrics in verl's logger; not imported here
+``step``            what these trainers tell the estimators
+``version``         the versions of verl that were tested
+==================  =========================================================================
+"""
+
+from fgrpo.integrations.verl.estimator import f_grpo
+from fgrpo.integrations.verl.smoothing import differential_smoothing
+from fgrpo.integrations.verl.version import SUPPORTED_VERL
+
+__all__ = ["SUPPORTED_VERL", "differential_smoothing", "f_grpo"]
