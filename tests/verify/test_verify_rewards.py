@@ -192,6 +192,23 @@ def test_processes_of_one_machine_share_its_cores(
     assert rewards._workers() == workers
 
 
+@pytest.mark.parametrize(("cores", "asked", "workers"), [(64, None, 8), (4, None, 1), (64, 3, 3)])
+def test_verls_reward_workers_share_a_machine(
+    monkeypatch: pytest.MonkeyPatch, cores: int, asked: int | None, workers: int
+) -> None:
+    made: list[int] = []
+
+    def pool(size: int) -> Any:
+        made.append(size)
+        return Judge()
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setattr(rewards, "VerifierPool", pool)
+    monkeypatch.setattr(rewards, "_shared", None)
+    assert verl_compute_score("d", "right", "1", workers=asked)["score"] == 1.0
+    assert made == [workers]
+
+
 def test_a_verifier_that_can_judge_nothing_ends_the_training() -> None:
     judge: Any = Judge()
     reward = trl_reward("maths", pool=judge)

@@ -27,18 +27,25 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _MANY = 0.01  # share of answers that cannot be judged, from which on a run is told
 _LEAST = 100  # answers before a share is one
+_VERL_REWARD_WORKERS = 8  # the default of verl 0.9.1
 _ENOUGH = 200  # answers of which one should have been judged
 
 _lock = threading.Lock()
 _shared: tuple[int, VerifierPool] | None = None
 
 
-def shared_pool() -> VerifierPool:
-    """Return the pool of this process, made on first use and closed when the process ends."""
+def shared_pool(workers: int | None = None) -> VerifierPool:
+    """Return the pool of this process, made on first use and closed when the process ends.
+
+    Parameters
+    ----------
+    workers
+        Its size, if it is made now; None takes this process's share of the cores.
+    """
     global _shared
     with _lock:
         if _shared is None or _shared[0] != os.getpid():  # a fork cannot use its parent's pool
-            _shared = (os.getpid(), VerifierPool(_workers()))
+            _shared = (os.getpid(), VerifierPool(workers or _workers()))
         return _shared[1]
 
 
@@ -118,6 +125,7 @@ def verl_compute_score(
     extra_info: dict[str, Any] | None = None,
     *,
     verifier: str = "maths",
+    workers: int | None = None,
     pool: VerifierPool | None = None,
     **_: Any,
 ) -> dict[str, float]:
@@ -135,6 +143,9 @@ def verl_compute_score(
         The reference.
     verifier
         A verifier's name; in verl ``+reward.custom_reward_function.reward_kwargs.verifier=…``.
+    workers
+        Processes of this process's pool; None takes an eighth of the machine's cores, since verl
+        runs 8 reward workers (``reward.num_workers``), each with a pool of its own.
     pool
         The pool to use; None takes the process's own.
 
@@ -142,9 +153,10 @@ def verl_compute_score(
     -------
     dict
         ``score`` and ``acc``, 1 if the answer is right and 0 otherwise, and ``unverifiable``, 1 if
-        it could not be judged. verl logs them all.
+        it could not be judged. verl logs their means in validation, and writes them into the
+        dumps of ``trainer.rollout_data_dir``.
     """
-    chosen = pool or shared_pool()
+    chosen = pool or shared_pool(workers or max(1, _cores() // _VERL_REWARD_WORKERS))
     verdict = chosen.submit(verifier, solution_str, ground_truth).result()
     _tally_of(verifier).add([verdict])
     right = float(verdict.correct)
@@ -201,10 +213,15 @@ def _tally_of(verifier: str) -> _Tally:
 
 def _workers() -> int:
     """Return this process's share of the cores it may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     given = os.environ.get("LOCAL_WORLD_SIZE", "")
     processes = int(given) if given.isdecimal() and int(given) else 1
-    return max(1, (cores or 1) // processes)
+    return max(1, _cores() // processes)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _text(completion: Any) -> str:

@@ -123,7 +123,8 @@ class Rollouts:
             norm_adv_by_std_in_grpo=bool((config or {}).get("norm_adv_by_std_in_grpo", True)),
         )
         single = torch.as_tensor(self.sizes[self.groups] == 1, device=advantages.device)
-        return advantages.squeeze(-1).masked_fill(single, 0.0)
+        plain: torch.Tensor = advantages.squeeze(-1).masked_fill(single, 0.0)
+        return plain
 
     def correct(self, settings: FocalSettings) -> torch.Tensor:
         """Return (n_rollouts,) booleans.
