@@ -17,7 +17,8 @@ test: lint
 
 ## test-verl: the tests of the verl integration, whole runs on the CPU among them
 test-verl: .venv-verl/.installed
-	.venv-verl/bin/pytest -n 2 --dist loadgroup -W default tests/on_verl
+	.venv-verl/bin/pytest -n 2 --dist loadgroup -W default tests/on_verl \
+		tests/verify/test_verify_maths.py tests/verify/test_verify_rewards.py
 
 ## docs-check: run what docs/trl.md shows, from the installation on, at a size a CPU manages
 docs-check:

@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fgrpo.errors import UsageError
-from fgrpo.verify.boxed import last_boxed
 from fgrpo.verify.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -68,7 +67,9 @@ class Unique:
     unjudged: int
 
 
-def read_problems(rows: Iterable[tuple[str, dict[str, Any]]]) -> tuple[list[Problem], int]:
+def read_problems(
+    rows: Iterable[tuple[str, dict[str, Any]]], name: str = "the table"
+) -> tuple[list[Problem], int]:
     """Take the problems of a table.
 
     A number as an answer becomes text. Text is left as it is.
@@ -77,6 +78,8 @@ def read_problems(rows: Iterable[tuple[str, dict[str, Any]]]) -> tuple[list[Prob
     ----------
     rows
         With their places, as `fgrpo.evaluate.rows.read_rows` gives them.
+    name
+        Of the table, for messages.
 
     Returns
     -------
@@ -100,7 +103,7 @@ def read_problems(rows: Iterable[tuple[str, dict[str, Any]]]) -> tuple[list[Prob
             problems.append(Problem(count, text, answer))
         first, count = first or place, count + 1
     if not count:
-        raise UsageError("the table has no rows")
+        raise UsageError(f"{name}: has no rows")
     for column in (PROBLEM, ANSWER):
         if column not in columns:
             raise UsageError(
@@ -177,36 +180,27 @@ def equal_answers(
     Returns
     -------
     list of bool or None
-        None where the verifier cannot judge, or the answer cannot be put in a box.
+        None where the verifier cannot judge.
     """
     found: list[bool | None] = []
     for start in range(0, len(pairs), _PAIRS):
         part = pairs[start : start + _PAIRS]
         both = [*part, *((second, first) for first, second in part)]
-        verdicts = pool.verify("maths", [_boxed(given) for given, _ in both], [r for _, r in both])
-        for (one, other), there, back in zip(part, verdicts, verdicts[len(part) :], strict=False):
-            boxes = (last_boxed(_boxed(answer)) == _bare(answer) for answer in (one, other))
-            judged = Outcome.UNVERIFIABLE not in (there.outcome, back.outcome) and all(boxes)
+        boxes = [rf"\boxed{{{given}}}" for given, _ in both]
+        verdicts = pool.verify("maths", boxes, [reference for _, reference in both])
+        for there, back in zip(verdicts[: len(part)], verdicts[len(part) :], strict=True):
+            judged = Outcome.UNVERIFIABLE not in (there.outcome, back.outcome)
             found.append(there.correct and back.correct if judged else None)
         show(COMPARING, start + len(part), len(pairs))
     return found
-
-
-def _bare(answer: str) -> str:
-    """Return an answer without its box."""
-    content = last_boxed(answer, join=True)
-    return answer.strip() if content is None else content
-
-
-def _boxed(answer: str) -> str:
-    return rf"\boxed{{{_bare(answer)}}}"
 
 
 def _text(place: str, column: str, value: Any) -> str | None:
     """Return a text that says something; None if there is none."""
     if value is None or value != value:  # NaN
         return None
-    if column == ANSWER and isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+    number = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+    if number and column == ANSWER:
         # A table with gaps has made its integers floats.
         whole = isinstance(value, float) and value.is_integer()
         value = str(int(value) if whole else value)

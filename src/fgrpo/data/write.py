@@ -141,7 +141,8 @@ def write_folder(folder: Path, files: Mapping[str, bytes], summary: Mapping[str,
     files
         Contents by name.
     summary
-        With ``settings``; gets the files' SHA-256, and ``complete`` once all are there.
+        With ``settings``, ``source``, ``tokenizer`` and ``counts``; gets the files' SHA-256, and
+        ``complete`` once all are there.
 
     Returns
     -------
@@ -151,20 +152,21 @@ def write_folder(folder: Path, files: Mapping[str, bytes], summary: Mapping[str,
     Raises
     ------
     UsageError
-        If the folder is complete and what it holds came out differently: its source, tokenizer or
-        the packages that made it are not the same any more.
+        If the folder is complete and this is something else: source, tokenizer or the packages
+        that write the tables are not the same any more.
     """
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    content = {_NAME: SCHEMA_VERSION, "complete": False, **summary, "files": digests}
     before = _read(folder)
     if before.get("complete"):
-        if before.get("files") != digests:
-            raise UsageError(
-                f"{folder}: holds other data of the same settings: the source, the tokenizer or a "
-                "package has changed since; choose another folder with --out, or delete this one"
-            )
+        for key in ("source", "tokenizer", "counts", "files"):
+            if before.get(key) != content.get(key):
+                raise UsageError(
+                    f"{folder}: holds data of the same settings with other {key}: something has "
+                    "changed since; choose another folder with --out, or delete this one"
+                )
         if all(_digest(folder / name) == digest for name, digest in digests.items()):
             return False
-    content = {_NAME: SCHEMA_VERSION, "complete": False, **summary, "files": digests}
     make_folder(folder)
     # First, so that a run that was killed on the way can be made again.
     write_text(folder / SUMMARY, _json(content))

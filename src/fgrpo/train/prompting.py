@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoTokenizer
-
-from fgrpo.errors import RunError, UsageError
+from fgrpo.data.tokens import open_tokenizer
+from fgrpo.errors import UsageError
 from fgrpo.evaluate.prompts import PromptSettings, prompts_for
 from fgrpo.train.data import Prompts, training_set
 
@@ -28,21 +26,7 @@ def load_tokenizer(training: Any, model: Any) -> Any:
     """
     # A field of one or the other, by TRL's version.
     trust = getattr(training, "trust_remote_code", getattr(model, "trust_remote_code", False))
-    name = model.model_name_or_path
-    if name.startswith((".", "/", "~")) and not Path(name).is_dir():
-        raise RunError(f"{name}: no such folder")
-    try:
-        return AutoTokenizer.from_pretrained(
-            name,
-            revision=model.model_revision,
-            trust_remote_code=trust,
-            padding_side="left",
-            truncation_side="left",
-        )
-    except (OSError, ValueError) as error:
-        what = "a folder without a tokenizer" if Path(name).is_dir() else "no folder here"
-        text = " ".join(str(error).split())
-        raise RunError(f"{name}: {what}, and not to be had from the hub ({text:.200})") from error
+    return open_tokenizer(model.model_name_or_path, revision=model.model_revision, trust=trust)
 
 
 def prompt_settings(

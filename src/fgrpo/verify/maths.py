@@ -269,4 +269,17 @@ def _extraction() -> Any:
             "the verifier maths needs math-verify: install it with  pip install 'fgrpo[verify]'"
         ) from error
     logging.getLogger("math_verify").setLevel(logging.ERROR)
+    _complete_old_parser()
     return math_verify.LatexExtractionConfig(boxed_match_priority=-1)
+
+
+def _complete_old_parser() -> None:
+    """Let percentages be parsed with ANTLR 4.9, which Hydra, and so verl, holds to.
+
+    latex2sympy2_extended asks an atom for FUNC_GAMMA before it asks for a percentage; its parser
+    for that ANTLR does not know the question.
+    """
+    from latex2sympy2_extended.antlr_parser import PSParser
+
+    if not hasattr(PSParser.AtomContext, "FUNC_GAMMA"):
+        PSParser.AtomContext.FUNC_GAMMA = lambda self: None
