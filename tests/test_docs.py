@@ -24,8 +24,10 @@ def commands():
 
 @pytest.mark.parametrize("words", list(commands()))
 def test_commands_of_the_documentation_parse(words):
-    name, *arguments = words
-    command = typer.main.get_command(app).commands[name]
+    command, name, arguments = typer.main.get_command(app), "fgrpo", words
+    while hasattr(command, "commands"):
+        name, *arguments = arguments
+        command = command.commands[name]
     with command.make_context(name, arguments) as context:
         assert context.params
 

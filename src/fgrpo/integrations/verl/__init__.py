@@ -19,8 +19,20 @@ registers the estimators and loads little that verl has not loaded.
 ==================  =========================================================================
 """
 
-from fgrpo.integrations.verl.estimator import f_grpo
-from fgrpo.integrations.verl.smoothing import differential_smoothing
+import logging
+
 from fgrpo.integrations.verl.version import SUPPORTED_VERL
+
+try:
+    from fgrpo.integrations.verl.estimator import f_grpo
+    from fgrpo.integrations.verl.smoothing import differential_smoothing
+except Exception as error:
+    # verl keeps to itself why a plugin did not load, and then knows no estimator f_grpo.
+    logging.getLogger(__name__).warning(
+        "the estimators f_grpo and differential_smoothing are not there (%s: %s); they were tested "
+        "with verl %s: pip install verl==%s",
+        *(type(error).__name__, error, " or ".join(SUPPORTED_VERL), SUPPORTED_VERL[-1]),
+    )
+    raise
 
 __all__ = ["SUPPORTED_VERL", "differential_smoothing", "f_grpo"]

@@ -89,8 +89,11 @@ class Rollouts:
         step = current_step()
         rows, rollout_of = _sessions(step.keys) if step else (np.arange(len(uids)),) * 2
         names, groups, sizes = np.unique(uids[rows], return_inverse=True, return_counts=True)
+        lengths = response_mask.sum(-1)
         if step is None:
-            _refuse_several_outputs(names, sizes, config)
+            trained = np.bincount(groups, weights=(lengths > 0).cpu().numpy()) > 0
+            # verl pads a batch with rows without a token, as many as it takes, under one uid.
+            _refuse_several_outputs(names, np.where(trained, sizes, 0), config)
         rewards = token_level_rewards.sum(-1)[rows]
         broken = ~rewards.isfinite()
         if broken.any():
@@ -105,7 +108,7 @@ class Rollouts:
             rewards=rewards,
             token_level_rewards=token_level_rewards,
             response_mask=response_mask,
-            lengths=response_mask.sum(-1),
+            lengths=lengths,
             groups=groups,
             sizes=sizes,
         )
@@ -159,12 +162,16 @@ class Rollouts:
 
 
 def _sessions(keys: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the row of each session's last output, and the session of each row."""
+    """Return the row of each session's last output, and the session of each row.
+
+    Sessions are numbered as they come, which is verl's order too: a mean's last bit depends on it.
+    """
     parts = [key.rsplit("_", 2) for key in keys]
-    names, session = np.unique(["_".join(part[:2]) for part in parts], return_inverse=True)
+    number: dict[tuple[str, ...], int] = {}
+    session = np.array([number.setdefault(tuple(part[:2]), len(number)) for part in parts])
     outputs = np.array([int(part[2]) for part in parts])
     order = np.lexsort((outputs, session))
-    last = np.searchsorted(session[order], np.arange(len(names)), side="right") - 1
+    last = np.searchsorted(session[order], np.arange(len(number)), side="right") - 1
     return order[last], session
 
 

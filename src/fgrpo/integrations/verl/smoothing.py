@@ -36,7 +36,8 @@ def differential_smoothing(
 
     :math:`A_i - \gamma_p \log \pi_{old}(y_i|x)` for a correct rollout and
     :math:`A_i + \gamma_n \log \pi_{old}(y_i|x)` for a wrong one, in every group, those without a
-    signal too. Needs a ``focal_*`` trainer: verl hands no log-probabilities to an estimator.
+    signal too. Needs a ``focal_*`` trainer: verl hands no log-probabilities to an estimator. Of an
+    agent loop with several outputs it is the last one's.
 
     Parameters
     ----------

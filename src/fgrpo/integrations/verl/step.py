@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class Step:
         Raises
         ------
         RunError
-            If it did not.
+            If it did not, or returned no number.
         """
         found = []
         for key, fields in zip(self.keys, self._fetch("extra_fields"), strict=True):
@@ -58,7 +59,7 @@ class Step:
                 raise RunError(
                     f"focal_success={name}: the reward function returned {there} for rollout {key}"
                 )
-            found.append(float(values[name]))
+            found.append(_number(values[name], name, key))
         return found
 
     def old_log_probs(self) -> Tensor:
@@ -72,6 +73,19 @@ class Step:
         return transfer_queue.kv_batch_get(
             keys=list(self.keys), partition_id=self.partition, select_fields=[name]
         )[name]
+
+
+def _number(value: Any, name: str, key: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isnan(number):
+        raise RunError(
+            f"focal_success={name}: the reward function returned {value!r} for rollout {key}, "
+            "which no threshold can judge; return a number"
+        )
+    return number
 
 
 _current: ContextVar[Step | None] = ContextVar("fgrpo_verl_step", default=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from omegaconf import open_dict
 from verl.trainer.ppo.v1 import (
     PPOTrainerColocateAsync,
     PPOTrainerSeparateAsync,
@@ -29,9 +28,8 @@ class FocalMetrics:
         check_version()
         FocalSettings.of(config.algorithm)
         # verl chooses replay buffer and settings by the mode's own name.
-        with open_dict(config):
-            mode = config.trainer.v1.trainer_mode
-            config.trainer.v1.trainer_mode = mode.removeprefix(_PREFIX)
+        mode = config.trainer.v1.trainer_mode
+        config.trainer.v1.trainer_mode = mode.removeprefix(_PREFIX)
         super().__init__(config)  # type: ignore[call-arg]
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
