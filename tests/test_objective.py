@@ -164,8 +164,8 @@ def test_defaults_are_the_papers():
     }
     common = {"aggregate": "token_mean", "normalizer": None}
     assert defaults == {
-        "grpo": {"clip": 0.2, **common},
-        "dapo": {"clip_low": 0.2, "clip_high": 0.28, **common},
+        "grpo": {"clip": 0.2, "dual_clip": None, **common},
+        "dapo": {"clip_low": 0.2, "clip_high": 0.28, "dual_clip": None, **common},
         "cispo": {"clip_low": 1.0, "clip_high": 5.0, **common},
     }
 
@@ -182,6 +182,34 @@ def test_dapo_with_equal_bounds_is_grpo(aggregate):
     expected, same = loss_and_gradient(grpo_loss, *batch, clip=0.3, aggregate=aggregate)
     assert equal == expected
     assert torch.equal(gradient, same)
+
+
+@pytest.mark.parametrize("function", [grpo_loss, dapo_loss])
+@pytest.mark.parametrize(
+    ("advantage", "ratio", "loss", "gradient", "clipped"),
+    [
+        (-2, 5.0, 6.0, 0.0, 1),
+        (-2, 2.5, 5.0, 5.0, 0),
+        (0, 5.0, 0.0, 0.0, 0),
+        (2, 1.1, -2.2, -2.2, 0),
+    ],
+)
+def test_the_dual_clip_bounds_negative_advantages_alone(
+    function, advantage, ratio, loss, gradient, clipped
+):
+    log_probs = tensor([[-1.5]])
+    batch = (log_probs, log_probs - math.log(ratio), tensor([[float(advantage)]]), tensor([[1.0]]))
+    result, found = loss_and_gradient(function, *batch, dual_clip=3.0)
+    assert result.loss.item() == pytest.approx(loss, rel=1e-12)
+    assert found.item() == pytest.approx(gradient, rel=1e-12)
+    assert (result.clip_fraction_low, result.clip_fraction_high) == (0, clipped)
+
+
+def test_without_a_dual_clip_negative_advantages_have_no_bound():
+    log_probs = tensor([[-1.5]])
+    batch = (log_probs, log_probs - math.log(1e6), tensor([[-2.0]]), tensor([[1.0]]))
+    result, found = loss_and_gradient(grpo_loss, *batch)
+    assert result.loss.item() == found.item() == pytest.approx(2e6)
 
 
 def test_on_policy_all_three_give_the_policy_gradient():
@@ -460,6 +488,9 @@ BOUND_ERRORS = [
     (dapo_loss, {"clip_high": -0.28}, ValueError, r"clip_high=-0\.28.*at least 0"),
     (dapo_loss, {"clip_high": NAN}, ValueError, r"clip_high=nan"),
     (dapo_loss, {"clip_low": None}, TypeError, r"clip_low is None"),
+    (dapo_loss, {"dual_clip": 1.0}, ValueError, r"dual_clip=1\.0.*above 1"),
+    (grpo_loss, {"dual_clip": NAN}, ValueError, r"dual_clip=nan"),
+    (grpo_loss, {"dual_clip": "3"}, TypeError, r"dual_clip is '3'"),
     (cispo_loss, {"clip_low": -1}, ValueError, r"clip_low=-1"),
     (cispo_loss, {"clip_high": INF}, ValueError, r"clip_high=inf.*finite"),
     (cispo_loss, {"clip_high": True}, TypeError, r"clip_high is True"),

@@ -42,6 +42,7 @@ def grpo_loss(
     mask: Tensor,
     *,
     clip: float = 0.2,
+    dual_clip: float | None = None,
     aggregate: Aggregate = "token_mean",
     normalizer: float | Tensor | None = None,
 ) -> PolicyLoss:
@@ -61,6 +62,9 @@ def grpo_loss(
     clip : float, default 0.2
         :math:`\epsilon`, in [0, 1]. A token is clipped low when A < 0 and r < 1 - clip, high when
         A > 0 and r > 1 + clip.
+    dual_clip : float, optional
+        Above 1: a token with A < 0 and r > dual_clip is clipped high as well. The paper has no
+        such bound; verl always has one (``clip_ratio_c``, 3 by default), TRL's is ``delta``.
     aggregate : {"token_mean", "sequence_mean"}, default "token_mean"
         Mean over all tokens of the batch, or the mean over sequences of each one's own token mean.
     normalizer : float or scalar Tensor, optional
@@ -91,7 +95,7 @@ def grpo_loss(
     """
     low, high = _ratio_bounds("clip", clip, "clip", clip)
     tokens = _Tokens.of(log_probs, old_log_probs, advantages, mask)
-    return _min_clip_loss(tokens, low, high, aggregate, normalizer)
+    return _min_clip_loss(tokens, low, high, _checked_dual(dual_clip), aggregate, normalizer)
 
 
 def dapo_loss(
@@ -102,6 +106,7 @@ def dapo_loss(
     *,
     clip_low: float = 0.2,
     clip_high: float = 0.28,
+    dual_clip: float | None = None,
     aggregate: Aggregate = "token_mean",
     normalizer: float | Tensor | None = None,
 ) -> PolicyLoss:
@@ -112,7 +117,7 @@ def dapo_loss(
 
     Parameters
     ----------
-    log_probs, old_log_probs, advantages, mask, aggregate, normalizer
+    log_probs, old_log_probs, advantages, mask, dual_clip, aggregate, normalizer
         As for `grpo_loss`.
     clip_low : float, default 0.2
         :math:`\epsilon_{low}`, in [0, 1]: a token is clipped low when A < 0 and r < 1 - clip_low.
@@ -135,7 +140,7 @@ def dapo_loss(
     """
     low, high = _ratio_bounds("clip_low", clip_low, "clip_high", clip_high)
     tokens = _Tokens.of(log_probs, old_log_probs, advantages, mask)
-    return _min_clip_loss(tokens, low, high, aggregate, normalizer)
+    return _min_clip_loss(tokens, low, high, _checked_dual(dual_clip), aggregate, normalizer)
 
 
 def cispo_loss(
@@ -224,19 +229,21 @@ def _min_clip_loss(
     tokens: _Tokens,
     low: float,
     high: float,
+    dual: float,
     aggregate: Aggregate,
     normalizer: float | Tensor | None,
 ) -> PolicyLoss:
-    """Return the loss whose surrogate is min(r A, clip(r, low, high) A)."""
+    """Return the loss whose surrogate is min(r A, clip(r, low, high) A), at least dual A."""
     advantages = tokens.advantages
     ratio = tokens.log_ratio.detach().exp()
     clipped_low = (advantages < 0) & (ratio < low)
-    clipped_high = (advantages > 0) & (ratio > high)
+    bound = torch.full_like(ratio, dual).masked_fill(advantages > 0, high)
+    clipped_high = (advantages != 0) & (ratio > bound)
     # A ratio that is not used must not reach exp: where it overflows, the gradient is 0 * inf.
     # A NaN ratio is left in, to be seen.
     unused = clipped_low | clipped_high | ((advantages == 0) & ~ratio.isnan())
     used_ratio = tokens.log_ratio.masked_fill(unused, 0).exp()
-    used_ratio = used_ratio.masked_fill(clipped_low, low).masked_fill(clipped_high, high)
+    used_ratio = used_ratio.masked_fill(clipped_low, low).where(~clipped_high, bound)
     return _finish(
         tokens, used_ratio * advantages, clipped_low, clipped_high, aggregate, normalizer
     )
@@ -352,3 +359,13 @@ def _ratio_bounds(low_name: str, low: float, high_name: str, high: float) -> tup
             f"1 + {high_name}"
         )
     return 1 - float(low), 1 + float(high)
+
+
+def _checked_dual(dual_clip: float | None) -> float:
+    if dual_clip is None:
+        return math.inf
+    if not isinstance(dual_clip, Real) or isinstance(dual_clip, bool):
+        raise TypeError(f"dual_clip is {dual_clip!r}: pass a plain number, or None for no bound")
+    if not dual_clip > 1:
+        raise ValueError(f"dual_clip={dual_clip}: choose one above 1, the on-policy ratio")
+    return float(dual_clip)

@@ -8,18 +8,13 @@ import numpy as np
 import pytest
 import torch
 from verl.trainer.ppo.core_algos import get_adv_estimator_fn
-from verl_batches import WIDTH, advantages, algorithm, batch, forget, per_row, random_batch, rates
+from verl_batches import WIDTH, advantages, algorithm, batch, per_row, random_batch, rates
 
 from fgrpo.errors import RunError, UsageError
 
 SUCCESSES = {"none": 0, "two": 2, "six": 6, "all": 8}
 SEEDS = range(12)
 both_scalings = pytest.mark.parametrize("scaled", [True, False])
-
-
-@pytest.fixture(autouse=True)
-def _fresh():
-    forget()
 
 
 def example():

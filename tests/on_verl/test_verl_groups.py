@@ -7,18 +7,13 @@ from fractions import Fraction
 
 import pytest
 import torch
-from verl_batches import WIDTH, advantages, algorithm, batch, forget, random_batch, rates
+from verl_batches import WIDTH, advantages, algorithm, batch, random_batch, rates
 
 from fgrpo.errors import UsageError
 from fgrpo.integrations.verl.step import Step
 
 SUCCESSES = {"none": 0, "two": 2, "six": 6, "all": 8}
 DR = {"norm_adv_by_std_in_grpo": False}
-
-
-@pytest.fixture(autouse=True)
-def _fresh():
-    forget()
 
 
 def warnings(caplog):
@@ -54,7 +49,7 @@ def test_padding_changes_no_advantage_and_no_metric(n, caplog):
         expected = plain[i] if i < len(data) else torch.zeros(WIDTH)
         assert torch.equal(found[row], expected)
     assert measured(more, config) == pytest.approx(measured(data, config), rel=1e-6)
-    assert not warnings(caplog)
+    assert [text.split(" prompts")[0] for text in warnings(caplog)] == ["5 of 6"]  # of sizes 3 to 9
 
 
 def test_a_batch_of_padding_alone_has_no_metrics(caplog):
@@ -200,3 +195,23 @@ def test_rates_of_the_metrics_are_those_of_the_weights():
     found = measured(data, algorithm(focal_threshold=0.25))
     expected = float(statistics.mean(by_prompt.values()))
     assert found["focal/success_rate_mean"] == pytest.approx(expected)
+
+
+def test_groups_with_missing_rollouts_are_told_once(caplog):
+    data = batch([0.0, 1.0, 0.0, 1.0, 0.0], ["a", "a", "a", "b", "b"])
+    config = algorithm({"actor_rollout_ref.rollout.n": 3})
+    for _ in range(2):
+        advantages(data, config)
+    (text,) = warnings(caplog)
+    assert "1 of 2 prompts have fewer rollouts than actor_rollout_ref.rollout.n=3" in text
+    assert "the smallest group 2" in text
+
+
+@pytest.mark.parametrize(
+    ("uid", "weight"), [("none", 1), ("two", 0.8660254), ("six", 0.5), ("all", 0)]
+)
+def test_the_weight_of_a_group_of_eight_with_gamma_one_half(uid, weight):
+    right = {"none": 0, "two": 2, "six": 6, "all": 8}[uid]
+    data = batch([1.0] * right + [0.0] * (8 - right), [uid] * 8)
+    metrics = measured(data, algorithm(focal_gamma=0.5))
+    assert metrics["focal/weight_mean"] == pytest.approx(weight, rel=1e-6)

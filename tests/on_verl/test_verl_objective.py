@@ -1,11 +1,8 @@
 """The losses of `fgrpo.objective` against verl's own policy losses, on random log-probabilities.
 
-They are the same losses but for two things, each in a test of its own below:
-
-* verl's PPO loss bounds the ratio of a token with a negative advantage (dual clip,
-  ``actor.clip_ratio_c``, 3 by default, no way to switch it off); here there is no such bound.
-  ``clip_ratio_c`` above e²⁰ makes them equal.
-* verl keeps the log-ratio within ±20; here it is as it is.
+They are the same losses but for one thing, in tests of its own below: verl keeps the log-ratio
+within ±20; here it is as it is. verl's PPO loss always has a dual clip (``actor.clip_ratio_c``, 3
+by default; above e²⁰ it decides nothing), ours if asked.
 
 verl also adds 1e-8 to the number of a sequence's tokens, which is lost in rounding.
 """
@@ -30,6 +27,7 @@ every_case = [
     pytest.mark.parametrize("spread", SPREADS),
     pytest.mark.parametrize("mode", AGGREGATES),
 ]
+both_duals = pytest.mark.parametrize(("dual", "verls_dual"), [(3.0, 3.0), (None, NO_DUAL_CLIP)])
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-15}
 
 
@@ -89,28 +87,32 @@ def ours(function, tokens, mode="token-mean", **options):
 def agree(mine, verl):
     assert verl[1].abs().max() > 0
     torch.testing.assert_close(mine[:2], verl[:2], **TOLERANCE)
-    # verl counts in single precision.
-    assert mine[2] == pytest.approx(verl[2]["actor/pg_clipfrac"], abs=1e-6)
+    # verl counts in single precision, and apart what its dual clip decided.
+    clipped = verl[2]["actor/pg_clipfrac"] + verl[2].get("actor/pg_clipfrac_lower", 0.0)
+    assert mine[2] == pytest.approx(clipped, abs=1e-6)
 
 
 @cases
-def test_grpo(seed, spread, mode):
+@both_duals
+def test_grpo(seed, spread, mode, dual, verls_dual):
     tokens = random_tokens(seed, spread)
-    settings = {"clip_ratio_low": 0.2, "clip_ratio_high": 0.2, "clip_ratio_c": NO_DUAL_CLIP}
+    settings = {"clip_ratio_low": 0.2, "clip_ratio_high": 0.2, "clip_ratio_c": verls_dual}
     verl = verls(compute_policy_loss_vanilla, tokens, mode, **settings)
-    agree(ours(grpo_loss, tokens, mode, clip=0.2), verl)
-    assert verl[2]["actor/pg_clipfrac_lower"] == 0
+    agree(ours(grpo_loss, tokens, mode, clip=0.2, dual_clip=dual), verl)
+    if dual is None or spread == SPREADS[-1]:
+        assert (verl[2]["actor/pg_clipfrac_lower"] > 0) == (dual is not None)
     if spread > 0.5:
         assert verl[2]["actor/pg_clipfrac"] > 0.05
 
 
 @cases
-def test_dapo(seed, spread, mode):
+@both_duals
+def test_dapo(seed, spread, mode, dual, verls_dual):
     tokens = random_tokens(seed, spread)
     # The base ratio is not used where the two offsets are given.
     settings = {"clip_ratio": 0.9, "clip_ratio_low": 0.1, "clip_ratio_high": 0.28}
-    verl = verls(compute_policy_loss_vanilla, tokens, mode, clip_ratio_c=NO_DUAL_CLIP, **settings)
-    agree(ours(dapo_loss, tokens, mode, clip_low=0.1, clip_high=0.28), verl)
+    verl = verls(compute_policy_loss_vanilla, tokens, mode, clip_ratio_c=verls_dual, **settings)
+    agree(ours(dapo_loss, tokens, mode, clip_low=0.1, clip_high=0.28, dual_clip=dual), verl)
 
 
 @cases
@@ -138,29 +140,14 @@ def test_the_normalizer_is_verls_global_batch(mode):
     agree(ours(grpo_loss, tokens, mode, normalizer=normalizer), verl)
 
 
-def test_verls_dual_clip_alone_bounds_negative_advantages():
-    # Ratio 5, A = -2: verl's loss is -A·3 and the token learns nothing; ours is -A·5.
+def test_verl_has_a_dual_clip_by_default_and_ours_only_if_asked():
+    # Ratio 5, A = -2: verl's loss is -A·3 and the token learns nothing.
     tokens = one_token(-2.0, math.log(5))
-    loss, gradient, metrics = verls(compute_policy_loss_vanilla, tokens)
-    assert (float(loss), float(gradient)) == (6, 0)
-    assert metrics["actor/pg_clipfrac_lower"] == 1
-    mine = ours(grpo_loss, tokens)
-    assert float(mine[0]) == pytest.approx(10)
-    assert float(mine[1]) == pytest.approx(10)
-    agree(mine, verls(compute_policy_loss_vanilla, tokens, clip_ratio_c=5.1))
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_verls_dual_clip_decides_no_other_token(seed):
-    log_probs, old, advantages, mask = random_tokens(seed, 4.0)
-    bounded = (advantages < 0) & ((log_probs - old).exp() > 3) & (mask > 0)
-    assert bounded.any()
-    tokens = (log_probs, old, advantages, mask)
-    _, plain, _ = verls(compute_policy_loss_vanilla, tokens)
-    _, mine, _ = ours(grpo_loss, tokens)
-    torch.testing.assert_close(mine[~bounded], plain[~bounded], **TOLERANCE)
-    assert (plain[bounded] == 0).all()
-    assert (mine[bounded] > 0).all()
+    verl = verls(compute_policy_loss_vanilla, tokens)
+    assert (float(verl[0]), float(verl[1])) == (6, 0)
+    asked = ours(grpo_loss, tokens, dual_clip=3.0)
+    assert (float(asked[0]), float(asked[1])) == (6, 0)
+    assert float(ours(grpo_loss, tokens)[1]) == pytest.approx(10)
 
 
 def test_verl_keeps_the_log_ratio_within_20():

@@ -25,6 +25,7 @@ LOADED = {
     "fgrpo.integrations.settings",
     "fgrpo.integrations.verl",
     "fgrpo.integrations.verl.estimator",
+    "fgrpo.integrations.verl.observe",
     "fgrpo.integrations.verl.rollouts",
     "fgrpo.integrations.verl.settings",
     "fgrpo.integrations.verl.smoothing",
@@ -145,7 +146,7 @@ def test_an_untested_verl_is_imported_as_ever_and_refused_at_use():
     done = python(f"{RENAMED}import verl\n{REGISTERED}{use}")
     *_, registered, refusal = done.stdout.splitlines()
     assert registered == BOTH
-    assert refusal.startswith("UsageError verl 0.12.0 is installed; f_grpo was tested with verl ")
+    assert refusal.startswith("UsageError verl 0.12.0 is installed; fgrpo was tested with verl ")
     assert "fgrpo" not in done.stderr
 
 
@@ -162,7 +163,7 @@ def test_each_estimator_refuses_an_untested_verl(name, monkeypatch):
         check_version.cache_clear()
     supported = SUPPORTED_VERL[-1]
     assert str(refusal.value) == (
-        f"verl 0.12.0 is installed; f_grpo was tested with verl {supported} and nothing else: pip "
+        f"verl 0.12.0 is installed; fgrpo was tested with verl {supported} and nothing else: pip "
         f"install verl=={supported}, or multiply the advantages by fgrpo.focal_weight in a trainer "
         "of your own"
     )

@@ -5,16 +5,11 @@ import random
 import pytest
 import torch
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
-from verl_batches import WIDTH, advantages, algorithm, batch, forget, per_row
+from verl_batches import WIDTH, advantages, algorithm, batch, per_row
 
 from fgrpo.integrations.verl.step import Step, current_step
 
 DR = {"norm_adv_by_std_in_grpo": False}
-
-
-@pytest.fixture(autouse=True)
-def _fresh():
-    forget()
 
 
 def as_batch(rows):

@@ -6,18 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from verl.trainer.ppo.ray_trainer import apply_kl_penalty
-from verl_batches import advantages, algorithm, batch, forget
+from verl_batches import advantages, algorithm, batch
 from verl_config import composed
 
 from fgrpo.errors import UsageError
 from fgrpo.integrations.verl.settings import FocalSettings, run_setting
 
 DR = {"norm_adv_by_std_in_grpo": False, "focal_gamma": 1}
-
-
-@pytest.fixture(autouse=True)
-def _fresh():
-    forget()
 
 
 def rate(data, **settings):

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 from verl import DataProto
-from verl_batches import advantages, algorithm, forget, per_row
-from verl_queue import Queue
+from verl_batches import advantages, algorithm, per_row
 
 from fgrpo.errors import UsageError
 from fgrpo.integrations.verl.step import Step
@@ -31,12 +30,6 @@ ROWS = [
     ("alone", 0, 0, 1.0, [-2.0, -2.0]),
 ]
 MEAN = {"some": Fraction(1, 4), "all": Fraction(1), "none": Fraction(0), "alone": Fraction(1)}
-
-
-@pytest.fixture
-def queue(monkeypatch):
-    forget()
-    return Queue(monkeypatch)
 
 
 def smoothed(queue, rows, config, masks=None):
@@ -159,3 +152,16 @@ def test_what_is_refused(queue, settings, what):
 def test_both_factors_must_be_given(queue):
     with pytest.raises(UsageError, match="smoothing_gamma_p=None"):
         smoothed(queue, ROWS, algorithm(norm_adv_by_std_in_grpo=False))
+
+
+def test_its_groups_are_logged_and_none_is_weighed(queue):
+    for uid, rewards in {"a": [1.0, 0.0], "b": [1.0, 1.0]}.items():
+        for session, reward in enumerate(rewards):
+            queue.store(uid, session, [1], reward)
+            queue.put("old_log_probs", {f"{uid}_{session}_0": torch.tensor([-1.0])})
+    keys = ["a_0_0", "b_0_0", "b_1_0", "a_1_0"]
+    with Step(keys, "train").running() as step:
+        advantages(as_data(queue, keys), algorithm(**SETTINGS), NAME)
+    expected = {"weight_mean": 1, "groups_solved_all": 0.5, "groups_mixed": 0.5}
+    assert {name: step.metrics[f"focal/{name}"] for name in expected} == expected
+    assert "focal/update_scale" not in step.metrics

@@ -13,9 +13,7 @@ from verl.trainer.ppo.v1 import (
     get_trainer_cls,
 )
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
-from verl_batches import forget
 from verl_config import composed
-from verl_queue import Queue
 
 from fgrpo.errors import RunError, UsageError
 from fgrpo.integrations.verl.step import Step, current_step
@@ -39,19 +37,6 @@ METRICS = {
     "focal/update_scale",
 }
 pytestmark = pytest.mark.filterwarnings("ignore:Disabled critic")
-
-
-@pytest.fixture
-def queue(monkeypatch):
-    forget()
-    return Queue(monkeypatch)
-
-
-@pytest.fixture(autouse=True)
-def _version():
-    check_version.cache_clear()
-    yield
-    check_version.cache_clear()
 
 
 def trainer(*overrides):
@@ -137,6 +122,36 @@ def test_what_is_wrong_is_told_before_anything_is_loaded(monkeypatch):
     check_version.cache_clear()
     with pytest.raises(UsageError, match=r"verl 0\.8\.0 is installed"):
         Made(settings("focal_sync"))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "given", "what"),
+    [
+        ("grpo", {"focal_gamma": 0.5}, r"focal_gamma=0\.5 .*adv_estimator=grpo.*f_grpo"),
+        ("differential_smoothing", {"smoothing_gamma_p": 1}, r"smoothing_gamma_n=None"),
+        (
+            "differential_smoothing",
+            {"smoothing_gamma_p": 1, "smoothing_gamma_n": 1, "smoothing_logprob": "sum"},
+            "smoothing_logprob is no setting",
+        ),
+    ],
+)
+def test_settings_must_be_those_of_the_estimator(estimator, given, what):
+    with pytest.raises(UsageError, match=what):
+        Made(settings("focal_sync", adv_estimator=estimator, **given))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "given"),
+    [
+        ("grpo", {}),
+        ("grpo", {"focal_gamma": 0}),
+        ("f_grpo", {"focal_gamma": 0.5}),
+        ("differential_smoothing", {"smoothing_gamma_p": 0, "smoothing_gamma_n": 1}),
+    ],
+)
+def test_settings_that_mean_what_they_say_pass(estimator, given):
+    assert Made(settings("focal_sync", adv_estimator=estimator, **given)).mode == "sync"
 
 
 @pytest.mark.parametrize("kl", [False, True])

@@ -10,15 +10,7 @@ from tensordict import TensorDict
 from verl import DataProto
 from verl.trainer.ppo.ray_trainer import compute_advantage
 
-from fgrpo.integrations.verl import estimator
-
 WIDTH = 6
-
-
-def forget():
-    """Let the estimator warn again, as in a new process."""
-    estimator._told.clear()
-    estimator._health.cache_clear()
 
 
 def algorithm(run=None, **settings):

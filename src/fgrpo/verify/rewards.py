@@ -1,7 +1,7 @@
 """Verifiers as reward functions, for TRL and verl.
 
 A reward is 1 for a right answer and 0 for a wrong one. An answer that cannot be judged is neither:
-TRL gets None and leaves it out of the advantages; verl, which needs a number, gets 0 and a metric.
+TRL gets None and leaves it out of the advantages; verl, which needs a number, gets 0 and a flag.
 All answers of a process are judged by one `VerifierPool`, made when first needed, unless a pool is
 given; several processes on a machine (``LOCAL_WORLD_SIZE``) share its cores.
 """
@@ -45,7 +45,7 @@ def shared_pool(workers: int | None = None) -> VerifierPool:
     global _shared
     with _lock:
         if _shared is None or _shared[0] != os.getpid():  # a fork cannot use its parent's pool
-            _shared = (os.getpid(), VerifierPool(workers or _workers()))
+            _shared = (os.getpid(), VerifierPool(_workers() if workers is None else workers))
         return _shared[1]
 
 
@@ -153,10 +153,11 @@ def verl_compute_score(
     -------
     dict
         ``score`` and ``acc``, 1 if the answer is right and 0 otherwise, and ``unverifiable``, 1 if
-        it could not be judged. verl logs their means in validation, and writes them into the
-        dumps of ``trainer.rollout_data_dir``.
+        it could not be judged. verl logs their means in validation and writes them into
+        ``trainer.validation_data_dir``; of training it logs the score alone.
     """
-    chosen = pool or shared_pool(workers or max(1, _cores() // _VERL_REWARD_WORKERS))
+    share = max(1, _cores() // _VERL_REWARD_WORKERS)
+    chosen = pool or shared_pool(share if workers is None else workers)
     verdict = chosen.submit(verifier, solution_str, ground_truth).result()
     _tally_of(verifier).add([verdict])
     right = float(verdict.correct)

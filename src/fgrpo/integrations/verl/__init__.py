@@ -12,7 +12,8 @@ registers the estimators and loads little that verl has not loaded.
 ``estimator``       the advantage estimator ``f_grpo``
 ``smoothing``       the advantage estimator ``differential_smoothing``, a control of the paper
 ``rollouts``        a batch's rollouts, one row each, and their groups
-``settings``        the weight's settings among those of verl's ``algorithm``
+``observe``         the groups' metrics, and warnings
+``settings``        the estimators' settings among those of verl's ``algorithm``
 ``trainer``         trainers ``focal_sync`` …: metrics in verl's logger; not imported here
 ``step``            what these trainers tell the estimators
 ``version``         the versions of verl that were tested

@@ -84,7 +84,7 @@ class Rollouts:
             If a reward is not finite.
         """
         if index is None:
-            raise UsageError("the batch has no uid: f_grpo needs to know which rows share a prompt")
+            raise UsageError("the batch has no uid, which tells the rows that share a prompt")
         uids = np.asarray(index).astype(str)
         step = current_step()
         rows, rollout_of = _sessions(step.keys) if step else (np.arange(len(uids)),) * 2
@@ -183,7 +183,7 @@ def _refuse_several_outputs(
         at = int(sizes.argmax())
         raise UsageError(
             f"prompt {names[at]} has {sizes[at]} rows for actor_rollout_ref.rollout.n={expected}: "
-            "an agent loop with several outputs would count several times in its group, and verl "
-            "does not tell an estimator which rows are one rollout; set "
+            "more rollouts than that, or several outputs of an agent loop, which would each count "
+            "in their group; verl does not tell an estimator which rows are one rollout: set "
             "trainer.v1.trainer_mode=focal_sync, which does (docs/verl.md)"
         )

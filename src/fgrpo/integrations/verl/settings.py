@@ -1,7 +1,8 @@
-"""The focal weight's settings among those of verl's ``algorithm``."""
+"""The estimators' settings among those of verl's ``algorithm``."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError
 
 from fgrpo.errors import UsageError
-from fgrpo.integrations.settings import WeightSettings
+from fgrpo.integrations.settings import WeightSettings, check_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TOKEN_REWARDS = ("sum", "max_token_reward")
+_LOG_PROBS = ("sum", "mean")
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,69 @@ class FocalSettings(WeightSettings):
         UsageError
             For an unknown ``focal_…``, which would otherwise do nothing without a word.
         """
-        names = {f"focal_{field.name}": field.name for field in fields(cls)}
-        given = {k: v for k, v in (algorithm or {}).items() if k.startswith("focal")}
-        if unknown := sorted(given.keys() - names.keys()):
-            raise UsageError(
-                f"algorithm.{unknown[0]} is no setting; there are {', '.join(sorted(names))}"
-            )
-        return cls(**{names[name]: value for name, value in given.items()})
+        return cls(**_given(cls, algorithm, "focal"))
+
+
+@dataclass(frozen=True)
+class SmoothingSettings:
+    """Settings of the estimator ``differential_smoothing``.
+
+    In verl each is ``+algorithm.smoothing_<name>=…``.
+
+    Parameters
+    ----------
+    gamma_p, gamma_n
+        Factors of the log-probability of correct and of wrong rollouts, finite and at least 0.
+    log_prob
+        "sum" over the rollout's tokens, or their "mean".
+
+    Raises
+    ------
+    UsageError
+        If a value is missing or out of its range.
+    """
+
+    gamma_p: float
+    gamma_n: float
+    log_prob: str = "sum"
+
+    def __post_init__(self) -> None:
+        for name, value in {"gamma_p": self.gamma_p, "gamma_n": self.gamma_n}.items():
+            name = f"+algorithm.smoothing_{name}"
+            check_number(name, value, lambda x: 0 <= x < math.inf, "finite, at least 0")
+        if self.log_prob not in _LOG_PROBS:
+            raise UsageError(f"+algorithm.smoothing_log_prob={self.log_prob}: choose sum or mean")
+
+    @classmethod
+    def of(cls, algorithm: Mapping[str, Any] | None) -> SmoothingSettings:
+        """Read the settings from verl's ``config.algorithm``.
+
+        Raises
+        ------
+        UsageError
+            For an unknown ``smoothing_…`` too.
+        """
+        given = _given(cls, algorithm, "smoothing")
+        return cls(**{"gamma_p": None, "gamma_n": None} | given)
+
+
+def check_settings(algorithm: Mapping[str, Any]) -> None:
+    """Refuse settings that are wrong, or that the chosen estimator does not read.
+
+    Raises
+    ------
+    UsageError
+        Naming the setting.
+    """
+    settings = FocalSettings.of(algorithm)
+    estimator = algorithm.get("adv_estimator")
+    if estimator == "differential_smoothing":
+        SmoothingSettings.of(algorithm)
+    if estimator != "f_grpo" and "focal_gamma" in algorithm and settings.gamma > 0:
+        raise UsageError(
+            f"algorithm.focal_gamma={settings.gamma:g} with algorithm.adv_estimator={estimator}, "
+            "which does not read it: set algorithm.adv_estimator=f_grpo, or leave it out"
+        )
 
 
 def run_setting(algorithm: Mapping[str, Any] | None, name: str) -> Any:
@@ -85,3 +143,14 @@ def run_setting(algorithm: Mapping[str, Any] | None, name: str) -> Any:
         return OmegaConf.select(algorithm, f"..{name}")
     except ConfigKeyError:  # it stands alone
         return None
+
+
+def _given(settings: type, algorithm: Mapping[str, Any] | None, prefix: str) -> dict[str, Any]:
+    """Return the values of ``<prefix>_<field>`` by field."""
+    names = {f"{prefix}_{field.name}": field.name for field in fields(settings)}
+    given = {k: v for k, v in (algorithm or {}).items() if k.startswith(prefix)}
+    if unknown := sorted(given.keys() - names.keys()):
+        raise UsageError(
+            f"algorithm.{unknown[0]} is no setting; there are {', '.join(sorted(names))}"
+        )
+    return {names[name]: value for name, value in given.items()}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from verl.trainer.ppo.core_algos import register_adv_est
 
+from fgrpo.advantage import success_rate
 from fgrpo.errors import UsageError
-from fgrpo.integrations.settings import check_number
+from fgrpo.integrations.verl.observe import observe
 from fgrpo.integrations.verl.rollouts import Rollouts
-from fgrpo.integrations.verl.settings import FocalSettings
+from fgrpo.integrations.verl.settings import FocalSettings, SmoothingSettings
 from fgrpo.integrations.verl.step import current_step
 from fgrpo.integrations.verl.version import check_version
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-
-_LOG_PROBS = ("sum", "mean")
 
 
 @register_adv_est("differential_smoothing")  # type: ignore[untyped-decorator]
@@ -44,9 +43,8 @@ def differential_smoothing(
     token_level_rewards, response_mask, index, epsilon
         As for `f_grpo`.
     config
-        verl's ``config.algorithm`` with ``smoothing_gamma_p`` and ``smoothing_gamma_n``, at least
-        0; ``smoothing_log_prob``, "sum" over the rollout's tokens (the default) or their "mean";
-        and ``focal_threshold`` and ``focal_success`` for what is correct.
+        verl's ``config.algorithm`` with the ``smoothing_…`` settings of `SmoothingSettings`, and
+        ``focal_threshold`` and ``focal_success`` for what is correct.
 
     Returns
     -------
@@ -65,8 +63,9 @@ def differential_smoothing(
     is summed or averaged over tokens: hence the setting.
     """
     check_version()
-    settings = FocalSettings.of(config)
-    correct_factor, wrong_factor, how = _settings(config)
+    # Not weighed: what is logged about the groups is of success alone.
+    judging = replace(FocalSettings.of(config), gamma=0.0)
+    settings = SmoothingSettings.of(config)
     step = current_step()
     if step is None:
         raise UsageError(
@@ -77,23 +76,12 @@ def differential_smoothing(
     with torch.no_grad():
         rollouts = Rollouts.of(token_level_rewards, response_mask, index, config)
         log_probs = (step.old_log_probs() * response_mask).sum(-1)
-        if how == "mean":
+        if settings.log_prob == "mean":
             log_probs = log_probs / rollouts.lengths.clamp(min=1)
         log_probs = log_probs[rollouts.rows]
-        correct = rollouts.correct(settings)
-        shift = torch.where(correct, -correct_factor * log_probs, wrong_factor * log_probs)
+        correct = rollouts.correct(judging)
+        shift = log_probs * torch.where(correct, -settings.gamma_p, settings.gamma_n)
+        observe(rollouts, success_rate(correct.float(), rollouts.groups), judging, config)
         shifted = rollouts.per_row(rollouts.advantages(config, epsilon) + shift)
         advantages = shifted.unsqueeze(-1) * response_mask
         return advantages, advantages
-
-
-def _settings(config: Mapping[str, Any] | None) -> tuple[float, float, str]:
-    given = config or {}
-    factors = [given.get(f"smoothing_gamma_{kind}") for kind in "pn"]
-    for kind, factor in zip("pn", factors, strict=True):
-        name = f"+algorithm.smoothing_gamma_{kind}"
-        check_number(name, factor, lambda x: 0 <= x < math.inf, "finite, at least 0")
-    how = given.get("smoothing_log_prob", "sum")
-    if how not in _LOG_PROBS:
-        raise UsageError(f"+algorithm.smoothing_log_prob={how}: choose sum or mean")
-    return float(factors[0]), float(factors[1]), how  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from verl.trainer.ppo.v1 import (
     register_trainer,
 )
 
-from fgrpo.integrations.verl.settings import FocalSettings
+from fgrpo.integrations.verl.settings import check_settings
 from fgrpo.integrations.verl.step import Step
 from fgrpo.integrations.verl.version import check_version
 
@@ -26,7 +26,7 @@ class FocalMetrics:
 
     def __init__(self, config: Any) -> None:
         check_version()
-        FocalSettings.of(config.algorithm)
+        check_settings(config.algorithm)
         # verl chooses replay buffer and settings by the mode's own name.
         mode = config.trainer.v1.trainer_mode
         config.trainer.v1.trainer_mode = mode.removeprefix(_PREFIX)

@@ -26,7 +26,7 @@ def check_version() -> None:
     if found not in SUPPORTED_VERL:
         supported = " or ".join(SUPPORTED_VERL)
         raise UsageError(
-            f"verl {found} is installed; f_grpo was tested with verl {supported} and nothing else: "
+            f"verl {found} is installed; fgrpo was tested with verl {supported} and nothing else: "
             f"pip install verl=={SUPPORTED_VERL[-1]}, or multiply the advantages by "
             "fgrpo.focal_weight in a trainer of your own"
         )
