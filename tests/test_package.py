@@ -31,6 +31,7 @@ def test_wheel_contents(tmp_path: Path) -> None:
     needed = {line.split()[1].partition(">")[0] for line in core if "extra ==" not in line}
     assert needed == {
         "numpy",
+        "packaging",
         "scipy",
         "pydantic",
         "pyyaml",

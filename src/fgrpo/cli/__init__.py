@@ -7,7 +7,7 @@ import sys
 import typer
 
 from fgrpo import __version__
-from fgrpo.cli import compare, evaluate, import_records, rare_nll, run, train
+from fgrpo.cli import compare, data, doctor, evaluate, import_records, rare_nll, run, train
 from fgrpo.errors import UsageError
 
 app = typer.Typer(
@@ -34,7 +34,9 @@ app.command("train", context_settings=train.SETTINGS)(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("rare-nll")(rare_nll.rare_nll)
+app.add_typer(data.app, name="data")
 app.command("import")(import_records.import_records)
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:
