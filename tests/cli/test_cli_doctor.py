@@ -728,6 +728,18 @@ def test_what_a_rollout_engine_needs_is_no_fault(bare):
     ]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_attention_is_missed_beside_a_rollout_engine(bare, there):
+    add_verl(bare, lines=[*PINS, "Provides-Extra: flash-attn-cu130torch211"])
+    assert bare.about("verl", "flash-attn", "--quick") == []
+    bare.add("vllm", "0.24.0")
+    if there:
+        bare.add("flash_attn", "2.8.3")
+    found = [(f["status"], f["fix"]) for f in bare.about("verl", "flash-attn", "--quick")]
+    missed = [("note", "pip install 'verl[flash-attn-cu130torch211]==0.9.1'")]
+    assert found == ([] if there else missed)
+
+
 def test_no_rollout_engine_is_a_note(bare):
     add_verl(bare, lines=PINS)
     (finding,) = bare.about("verl", "rollout engine", "--quick")

@@ -60,6 +60,7 @@ def findings(answer: Answer | None) -> list[Finding]:
     return [
         *(_plugin(answer) if answer is not None else _entry_point()),
         *_engines(),
+        *_attention(),
         *rivals(),
         *(finding for finding in (shared_memory(), open_files()) if finding),
     ]
@@ -134,6 +135,16 @@ def _against_pin(engine: str, version: str, pin: Requirement | None) -> Finding:
     text = f"rollout engine; verl[{engine}] pins another"
     fix = f"pip install '{engine}{wanted}'"
     return Finding(engine, Status.NOTE, text, version, wanted, fix)
+
+
+def _attention() -> list[Finding]:
+    """Miss FlashAttention where a rollout engine shows that models are to be trained."""
+    if find_spec("flash_attn") or not any(map(installed, ENGINES)):
+        return []
+    bringing = [extra for extra in extras("verl") if extra.startswith("flash-attn")]
+    fix = f"pip install 'verl[{min(bringing)}]=={installed('verl')}'" if bringing else None
+    text = "not here, and verl loads models with it unless told otherwise"
+    return [Finding("flash-attn", Status.NOTE, text, fix=fix)]
 
 
 def rivals() -> list[Finding]:
