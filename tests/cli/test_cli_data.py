@@ -3,10 +3,10 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
-from fgrpo.cli import main
 from fgrpo.evaluate.prompts import SYSTEM
 from tiny_llm import byte_tokenizer
 
@@ -22,21 +22,11 @@ ROWS = [
 
 
 @pytest.fixture
-def fgrpo(tmp_path, monkeypatch, capsys):
-    """Run the command line in this process; return exit code, standard output and error."""
+def fgrpo(tmp_path, monkeypatch, command_line):
+    """Run ``fgrpo data`` in a folder of its own, on a terminal of any width."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["fgrpo", "data", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return run
+    return partial(command_line, "data")
 
 
 @pytest.fixture

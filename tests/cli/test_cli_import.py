@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from fgrpo.cli import main
 from fgrpo.records import read_counts
 
 DATA = Path(__file__).parents[1] / "evaluate" / "data"
@@ -14,19 +14,8 @@ LOG = DATA / "inspect_ai" / "sums.eval"
 
 
 @pytest.fixture
-def fgrpo(monkeypatch, capsys):
-    """Run the command line in this process; return exit code, standard output and error."""
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["fgrpo", "import", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return run
+def fgrpo(command_line):
+    return partial(command_line, "import")
 
 
 def test_import_writes_records_and_says_what_they_hold(fgrpo, tmp_path):

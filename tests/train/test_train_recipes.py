@@ -12,20 +12,11 @@ from fgrpo.train.arguments import batches_of, parse
 from fgrpo.train.data import load_prompts
 from fgrpo.train.methods import ratio_bounds
 from fgrpo.train.recipe import shipped_recipes
+from paper_models import MODELS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*deprecated:FutureWarning")
 
 HERE = ["--use_cpu", "true", "--bf16", "false", "--use_vllm", "false", "--report_to", "none"]
-# F-GRPO (arXiv 2602.06717): the length of answers, and γ for GRPO, DAPO and CISPO (table 7).
-MODELS = {
-    "qwen2.5-7b": ("Qwen/Qwen2.5-7B", 8192, {"grpo": 0.5, "dapo": 0.5, "cispo": 1.0}),
-    "qwen3-4b-base": ("Qwen/Qwen3-4B-Base", 4096, {"grpo": 0.5, "dapo": 0.5, "cispo": 0.5}),
-    "llama-3.2-3b-instruct": (
-        "meta-llama/Llama-3.2-3B-Instruct",
-        8192,
-        {"grpo": 0.5, "dapo": 1.0, "cispo": 0.5},
-    ),
-}
 # Section 3 and appendices B, L.2: the ratios a token's gradient is kept for.
 BOUNDS = {"grpo": (0.8, 1.2), "dapo": (0.8, 1.28), "cispo": (0.0, 6.0)}
 # Appendix L, table 5.
