@@ -70,6 +70,26 @@ def test_whether_the_plugin_is_on_is_what_verl_makes_of_it(changes):
         assert found["fix"].startswith("unset VERL_USE_EXTERNAL_PLUGINS")
 
 
+def test_an_estimator_of_the_same_name_is_told(tmp_path):
+    """A plugin whose name comes first takes ours, and verl says nothing."""
+    folder = tmp_path / "another-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: another\nVersion: 1\n")
+    (folder / "entry_points.txt").write_text("[verl.plugins]\nanother = another\n")
+    (tmp_path / "another.py").write_text(
+        "from verl.trainer.ppo.core_algos import register_adv_est\n"
+        "@register_adv_est('f_grpo')\n"
+        "def other(*_, **__): ...\n"
+    )
+    code, report = doctor("verl", PYTHONPATH=str(tmp_path))
+    found = about(report, "plugin")
+    assert (code, found["status"]) == (1, "mismatched")
+    assert found["text"] == "f_grpo is another one: another registered that name first"
+    assert found["fix"].startswith("export VERL_USE_EXTERNAL_PLUGINS=fgrpo")
+    code, report = doctor("verl", PYTHONPATH=str(tmp_path), VERL_USE_EXTERNAL_PLUGINS="fgrpo")
+    assert (code, about(report, "plugin")["status"]) == (0, "ok")
+
+
 def test_another_version_of_verl_is_refused(tmp_path):
     folder = tmp_path / "verl-0.9.0.dist-info"
     folder.mkdir()

@@ -363,10 +363,15 @@ def test_one_folder_holds_data_and_runs():
     config = read("qwen2.5-7b-f-grpo", folder="/shared")
     assert config.data.train_files == "/shared/data/deepscaler/verl/train.parquet"
     assert config.data.val_files == "/shared/data/deepscaler/verl/validation.parquet"
-    assert config.trainer.default_local_dir == "/shared/runs/verl/qwen2.5-7b-f-grpo"
-    assert config.trainer.validation_data_dir.startswith("/shared/runs/verl/qwen2.5-7b-f-grpo/")
-    moved = read("qwen2.5-7b-f-grpo", **{"trainer.experiment_name": "other"})
-    assert moved.trainer.default_local_dir == "./runs/verl/other"
+    assert config.trainer.default_local_dir == "/shared/runs/verl/qwen2.5-7b-f-grpo-gamma-0.5"
+    inside = f"{config.trainer.default_local_dir}/"
+    assert config.trainer.validation_data_dir.startswith(inside)
+
+
+def test_another_gamma_does_not_resume_what_is_there():
+    changes = {"trainer.experiment_name": "other", "algorithm.focal_gamma": 2.0}
+    moved = read("qwen2.5-7b-f-grpo", **changes)
+    assert moved.trainer.default_local_dir == "./runs/verl/other-gamma-2.0"
 
 
 @every

@@ -141,6 +141,15 @@ def test_settings_must_be_those_of_the_estimator(estimator, given, what):
         Made(settings("focal_sync", adv_estimator=estimator, **given))
 
 
+@pytest.mark.parametrize("place", ["", "trainer."])
+@pytest.mark.parametrize("name", ["focal_gamma", "Focal_Gamma"])
+def test_a_gamma_out_of_place_is_refused(place, name):
+    config = settings("focal_sync", adv_estimator="f_grpo")
+    OmegaConf.update(config, f"{place}{name}", 2.0, force_add=True)
+    with pytest.raises(UsageError, match=rf"{place}{name} does nothing there.*\+algorithm"):
+        Made(config)
+
+
 @pytest.mark.parametrize(
     ("estimator", "given"),
     [
@@ -237,8 +246,8 @@ def test_a_named_value_is_compared_with_the_threshold(queue, threshold):
 @pytest.mark.parametrize(
     ("extra", "what"),
     [
-        ({}, "returned nothing beside the score for rollout a_1_0"),
-        ({"score": 1, "pred": 2}, "returned pred, score for rollout a_1_0"),
+        ({}, "did not return it for rollout a_1_0, but nothing beside"),
+        ({"score": 1, "pred": 2}, "did not return it for rollout a_1_0, but pred, score"),
         ({"acc": None}, "returned None for rollout a_1_0.*return a number"),
         ({"acc": "yes"}, "returned 'yes' for rollout a_1_0.*return a number"),
         ({"acc": float("nan")}, "returned nan for rollout a_1_0.*return a number"),
@@ -255,7 +264,7 @@ def test_a_named_value_that_is_not_there_names_the_rollout(queue, extra, what):
 def test_a_rollout_without_any_values_is_named_too(queue):
     queue.store("a", 0, [3], 1.0)
     queue.put("extra_fields", {"a_0_0": {}})
-    with pytest.raises(RunError, match="returned nothing beside the score for rollout a_0_0"):
+    with pytest.raises(RunError, match="for rollout a_0_0, but nothing beside the score"):
         Step(["a_0_0"], "train").reward_values("acc")
 
 

@@ -217,6 +217,31 @@ def test_a_verifier_that_can_judge_nothing_ends_the_training() -> None:
         reward(prompts=["?"], completions=["odd"], answer=["1"])
 
 
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"verifer": "exact"}, r"reward_kwargs\.verifer is no setting.*verifier and workers"),
+        ({"workers": 0}, r"workers=0: give an integer of at least 1"),
+        ({"workers": "2"}, r"workers='2'"),
+        ({"workers": True}, r"workers=True"),
+    ],
+)
+def test_verls_reward_keywords_are_checked(given: dict[str, Any], what: str) -> None:
+    with pytest.raises(UsageError, match=what):
+        verl_compute_score("d", "right", "1", **given)
+
+
+def test_verl_is_not_rewarded_by_a_verifier_that_can_judge_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rewards, "_tallies", {})
+    judge: Any = Judge()
+    for _ in range(199):
+        assert verl_compute_score("d", "odd", "1", pool=judge)["unverifiable"] == 1
+    with pytest.raises(RunError, match="none of the first 200 answers could be judged"):
+        verl_compute_score("d", "odd", "1", pool=judge)
+
+
 def test_one_judged_answer_is_enough_to_go_on() -> None:
     judge: Any = Judge()
     reward = trl_reward("maths", pool=judge)

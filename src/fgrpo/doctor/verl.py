@@ -36,7 +36,7 @@ def look() -> dict[str, Any]:
     facts = {
         "version": verl.__version__,
         "origin": verl.__file__,
-        "registered": ESTIMATOR in ADV_ESTIMATOR_REGISTRY,
+        "registered": getattr(ADV_ESTIMATOR_REGISTRY.get(ESTIMATOR), "__module__", None),
         "error": "",
         "refused": "",
     }
@@ -96,6 +96,10 @@ def _plugin(answer: Answer) -> list[Finding]:
         fix = "python -c 'import verl.trainer.ppo.core_algos' shows the whole traceback"
         return [Finding("verl", Status.BROKEN, answer.error, installed("verl"), fix=fix)]
     facts = answer.facts
+    if facts["registered"] and not facts["registered"].startswith(PLUGIN):
+        text = f"{ESTIMATOR} is another one: {facts['registered']} registered that name first"
+        fix = f"export {POLICY}=fgrpo on every node, or uninstall the other"
+        return [Finding("plugin", Status.MISMATCHED, text, fix=fix)]
     if facts["error"]:
         text = f"verl passes over it in silence: {facts['error']}"
         fix = f"python -c 'import {PLUGIN}' shows the whole traceback"

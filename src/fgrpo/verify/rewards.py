@@ -28,6 +28,7 @@ _LOG = logging.getLogger(__name__)
 _MANY = 0.01  # share of answers that cannot be judged, from which on a run is told
 _LEAST = 100  # answers before a share is one
 _VERL_REWARD_WORKERS = 8  # the default of verl 0.9.1
+_VERL_PASSES = {"reward_router_address", "reward_model_tokenizer"}
 _ENOUGH = 200  # answers of which one should have been judged
 
 _lock = threading.Lock()
@@ -127,7 +128,7 @@ def verl_compute_score(
     verifier: str = "maths",
     workers: int | None = None,
     pool: VerifierPool | None = None,
-    **_: Any,
+    **others: Any,
 ) -> dict[str, float]:
     """Score one answer for verl, as its ``custom_reward_function``.
 
@@ -148,6 +149,8 @@ def verl_compute_score(
         runs 8 reward workers (``reward.num_workers``), each with a pool of its own.
     pool
         The pool to use; None takes the process's own.
+    others
+        What verl passes to any reward function; not used.
 
     Returns
     -------
@@ -155,11 +158,27 @@ def verl_compute_score(
         ``score`` and ``acc``, 1 if the answer is right and 0 otherwise, and ``unverifiable``, 1 if
         it could not be judged. verl logs their means in validation and writes them into
         ``trainer.validation_data_dir``; of training it logs the score alone.
+
+    Raises
+    ------
+    UsageError
+        If there is no such verifier, for an unknown keyword, and for ``workers`` below 1.
+    RunError
+        If none of the first 200 answers could be judged. verl leaves out rollouts whose reward
+        function fails, and ends without any.
     """
+    if unknown := sorted(others.keys() - _VERL_PASSES):
+        raise UsageError(
+            f"reward_kwargs.{unknown[0]} is no setting; there are verifier and workers"
+        )
+    if workers is not None and (type(workers) is not int or workers < 1):
+        raise UsageError(f"reward_kwargs.workers={workers!r}: give an integer of at least 1")
     share = max(1, _cores() // _VERL_REWARD_WORKERS)
     chosen = pool or shared_pool(share if workers is None else workers)
     verdict = chosen.submit(verifier, solution_str, ground_truth).result()
-    _tally_of(verifier).add([verdict])
+    tally = _tally_of(verifier)
+    tally.add([verdict])
+    tally.refuse_nothing()
     right = float(verdict.correct)
     failed = float(verdict.outcome is Outcome.UNVERIFIABLE)
     return {"score": right, "acc": right, "unverifiable": failed}

@@ -30,9 +30,9 @@ try:
 except Exception as error:
     # verl keeps to itself why a plugin did not load, and then knows no estimator f_grpo.
     logging.getLogger(__name__).warning(
-        "the estimators f_grpo and differential_smoothing are not there (%s: %s); they were tested "
-        "with verl %s: pip install verl==%s",
-        *(type(error).__name__, error, " or ".join(SUPPORTED_VERL), SUPPORTED_VERL[-1]),
+        "fgrpo's estimators f_grpo and differential_smoothing are not there (%s: %s); they were "
+        "tested with verl %s; fgrpo doctor verl says more",
+        *(type(error).__name__, error, " or ".join(SUPPORTED_VERL)),
     )
     raise
 

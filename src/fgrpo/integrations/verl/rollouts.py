@@ -11,7 +11,7 @@ from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
 from fgrpo.errors import RunError, UsageError
 from fgrpo.integrations.verl.settings import run_setting
-from fgrpo.integrations.verl.step import current_step
+from fgrpo.integrations.verl.step import FOCAL_TRAINER, current_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,9 +141,8 @@ class Rollouts:
             step = current_step()
             if step is None:
                 raise UsageError(
-                    f"focal_success={settings.success}: only a focal_* trainer can read that; set "
-                    "trainer.v1.trainer_mode=focal_sync (docs/verl.md), or choose sum or "
-                    "max_token_reward"
+                    f"focal_success={settings.success}: only a focal_* trainer can read that; "
+                    f"choose sum or max_token_reward, or set {FOCAL_TRAINER}"
                 )
             values = torch.tensor(step.reward_values(settings.success))[self.rows]
         elif settings.success == "sum":
@@ -184,6 +183,6 @@ def _refuse_several_outputs(
         raise UsageError(
             f"prompt {names[at]} has {sizes[at]} rows for actor_rollout_ref.rollout.n={expected}: "
             "more rollouts than that, or several outputs of an agent loop, which would each count "
-            "in their group; verl does not tell an estimator which rows are one rollout: set "
-            "trainer.v1.trainer_mode=focal_sync, which does (docs/verl.md)"
+            "in their group; verl does not tell an estimator which rows are one rollout, a focal_* "
+            f"trainer does: set {FOCAL_TRAINER}"
         )

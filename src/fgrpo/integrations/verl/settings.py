@@ -116,14 +116,24 @@ class SmoothingSettings:
         return cls(**{"gamma_p": None, "gamma_n": None} | given)
 
 
-def check_settings(algorithm: Mapping[str, Any]) -> None:
-    """Refuse settings that are wrong, or that the chosen estimator does not read.
+def check_settings(config: Mapping[str, Any]) -> None:
+    """Refuse settings that are wrong, out of place, or not read by the chosen estimator.
+
+    Parameters
+    ----------
+    config
+        verl's, the whole of it.
 
     Raises
     ------
     UsageError
         Naming the setting.
     """
+    for place, part in {"": config, "trainer.": config["trainer"]}.items():
+        for name in part:
+            if name.lower().startswith("focal"):
+                raise UsageError(f"{place}{name} does nothing there: give it as +algorithm.{name}")
+    algorithm = config["algorithm"]
     settings = FocalSettings.of(algorithm)
     estimator = algorithm.get("adv_estimator")
     if estimator == "differential_smoothing":
@@ -148,7 +158,7 @@ def run_setting(algorithm: Mapping[str, Any] | None, name: str) -> Any:
 def _given(settings: type, algorithm: Mapping[str, Any] | None, prefix: str) -> dict[str, Any]:
     """Return the values of ``<prefix>_<field>`` by field."""
     names = {f"{prefix}_{field.name}": field.name for field in fields(settings)}
-    given = {k: v for k, v in (algorithm or {}).items() if k.startswith(prefix)}
+    given = {k: v for k, v in (algorithm or {}).items() if k.lower().startswith(prefix)}
     if unknown := sorted(given.keys() - names.keys()):
         raise UsageError(
             f"algorithm.{unknown[0]} is no setting; there are {', '.join(sorted(names))}"

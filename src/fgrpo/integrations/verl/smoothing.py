@@ -13,7 +13,7 @@ from fgrpo.errors import UsageError
 from fgrpo.integrations.verl.observe import observe
 from fgrpo.integrations.verl.rollouts import Rollouts
 from fgrpo.integrations.verl.settings import FocalSettings, SmoothingSettings
-from fgrpo.integrations.verl.step import current_step
+from fgrpo.integrations.verl.step import FOCAL_TRAINER, current_step
 from fgrpo.integrations.verl.version import check_version
 
 if TYPE_CHECKING:
@@ -70,12 +70,11 @@ def differential_smoothing(
     if step is None:
         raise UsageError(
             "differential_smoothing needs the log-probabilities under the sampling policy, which "
-            "only a focal_* trainer hands over: set trainer.v1.trainer_mode=focal_sync "
-            "(docs/verl.md)"
+            f"only a focal_* trainer hands over: set {FOCAL_TRAINER}"
         )
     with torch.no_grad():
         rollouts = Rollouts.of(token_level_rewards, response_mask, index, config)
-        log_probs = (step.old_log_probs() * response_mask).sum(-1)
+        log_probs = step.old_log_probs().masked_fill(response_mask == 0, 0.0).sum(-1)
         if settings.log_prob == "mean":
             log_probs = log_probs / rollouts.lengths.clamp(min=1)
         log_probs = log_probs[rollouts.rows]

@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from fgrpo.errors import RunError
 
+FOCAL_TRAINER = (
+    "trainer.v1.trainer_mode=focal_sync, with "
+    "VERL_USE_EXTERNAL_MODULES=fgrpo.integrations.verl.trainer (docs/verl.md)"
+)
+"""How to get a trainer that tells what verl's own do not."""
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -57,7 +63,8 @@ class Step:
             if name not in values:
                 there = ", ".join(sorted(values)) or "nothing beside the score"
                 raise RunError(
-                    f"focal_success={name}: the reward function returned {there} for rollout {key}"
+                    f"focal_success={name}: the reward function did not return it for rollout "
+                    f"{key}, but {there}"
                 )
             found.append(_number(values[name], name, key))
         return found

@@ -26,7 +26,7 @@ class FocalMetrics:
 
     def __init__(self, config: Any) -> None:
         check_version()
-        check_settings(config.algorithm)
+        check_settings(config)
         # verl chooses replay buffer and settings by the mode's own name.
         mode = config.trainer.v1.trainer_mode
         config.trainer.v1.trainer_mode = mode.removeprefix(_PREFIX)
