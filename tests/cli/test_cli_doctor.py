@@ -16,6 +16,7 @@ import subprocess
 import time
 import tomllib
 import venv
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -448,13 +449,22 @@ def test_a_package_of_several_parts_is_imported_once(lab):
 def test_interrupted_it_ends_at_once_with_what_it_started(lab):
     code = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)"
     lab.add("torch", code=code)
-    process = subprocess.Popen(
-        lab.command("lab"), cwd=lab.work, env=lab.variables(), stderr=subprocess.PIPE, text=True
-    )
     pid = lab.work / "pid"
-    _wait_for(lambda: pid.exists() and pid.read_text())
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    with subprocess.Popen(
+        lab.command("lab"),
+        cwd=lab.work,
+        env=lab.variables(),
+        stderr=subprocess.PIPE,
+        text=True,
+        # Started in the background, these tests ignore the signal, and so would what they start.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        _wait_for(lambda: pid.exists() and pid.read_text())
+        process.send_signal(signal.SIGINT)
+        try:
+            _, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert said.strip() == "Stopped."
     _wait_for(lambda: not Path(f"/proc/{pid.read_text()}").exists())
@@ -692,6 +702,17 @@ def test_what_verl_needs_without_saying_so(bare):
     assert finding["fix"] == "pip install 'fgrpo[verl]'"
 
 
+def test_the_weight_in_verl_does_without_the_verifiers(bare):
+    add_verl(bare)
+    bare.forget("math-verify")
+    (bare.site / "math_verify.py").unlink()
+    report = bare.json("verl", "--quick")
+    (finding,) = [f for f in report["parts"]["verl"]["findings"] if f["name"] == "math-verify"]
+    assert finding["status"] == "note"
+    assert finding["fix"] == "pip install 'fgrpo[verify]'"
+    assert report["parts"]["verl"]["state"] == "ready"
+
+
 PINS = [
     *("Provides-Extra: vllm", 'Requires-Dist: vllm==0.24.0; extra == "vllm"'),
     *("Provides-Extra: sglang", 'Requires-Dist: sglang==0.5.12; extra == "sglang"'),
@@ -730,13 +751,15 @@ def test_what_a_rollout_engine_needs_is_no_fault(bare):
 
 @pytest.mark.parametrize("there", [False, True])
 def test_attention_is_missed_beside_a_rollout_engine(bare, there):
-    add_verl(bare, lines=[*PINS, "Provides-Extra: flash-attn-cu130torch211"])
+    extra = "flash-attn-cu130torch211"
+    lines = [f"Provides-Extra: {extra}", f'Requires-Dist: flash-attn==2.8.3; extra == "{extra}"']
+    add_verl(bare, lines=[*PINS, *lines])
     assert bare.about("verl", "flash-attn", "--quick") == []
     bare.add("vllm", "0.24.0")
     if there:
         bare.add("flash_attn", "2.8.3")
     found = [(f["status"], f["fix"]) for f in bare.about("verl", "flash-attn", "--quick")]
-    missed = [("note", "pip install 'verl[flash-attn-cu130torch211]==0.9.1'")]
+    missed = [("note", "pip install --no-build-isolation 'flash-attn==2.8.3'")]
     assert found == ([] if there else missed)
 
 

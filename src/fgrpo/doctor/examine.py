@@ -99,15 +99,20 @@ def _plan(part: Part) -> _Plan:
         name = f"fgrpo[{part.extra}]"
         return _Plan(part, findings=[Finding(name, Status.MISSING, text, fix=part.fix)])
     meant = bool(part.main and installed(part.main))
-    found = [_of_part(check(each), part, meant=meant) for each in needs]
+    spared = {each.name for each in requirements("fgrpo", part.spared)} if part.spared else set()
+    found = [_of_part(check(each), part, meant=meant, spared=each.name in spared) for each in needs]
     engines = [each for each in verl.ENGINES if installed(each)] if part.name == "verl" else []
     return _Plan(part, needs, [*found, *needed_below(needs, engines)])
 
 
-def _of_part(finding: Finding, part: Part, *, meant: bool) -> Finding:
+def _of_part(finding: Finding, part: Part, *, meant: bool, spared: bool) -> Finding:
     """Name the whole part as the fix; where it was meant to be there, its absence is a fault."""
     if finding.status is not Status.MISSING:
         return finding
+    if meant and spared:
+        text = f"not there: needed for the rewards of fgrpo[{part.spared}] only"
+        fix = f"pip install 'fgrpo[{part.spared}]'"
+        return replace(finding, status=Status.NOTE, text=text, fix=fix)
     if meant:
         text = f"not there, but {part.main} needs it"
         return replace(finding, status=Status.BROKEN, text=text, fix=part.fix)

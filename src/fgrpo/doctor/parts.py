@@ -25,6 +25,8 @@ class Part:
         The package without which nobody meant to use the part: where it is installed, whatever
         else is missing is a fault. None where each package is also of use elsewhere, so that a
         missing one says nothing.
+    spared
+        An extra of fgrpo whose packages it does without, where nobody asks for them.
     hub
         Whether it takes models and data sets from the hub.
     last
@@ -36,6 +38,7 @@ class Part:
     name: str
     purpose: str
     main: str | None = None
+    spared: str = ""
     hub: bool = False
     last: str = ""
     last_needs: str = ""
@@ -66,7 +69,15 @@ PARTS = {
             last="import fgrpo.integrations.trl",
             last_needs="trl",
         ),
-        Part("verl", "f_grpo in verl", "verl", hub=True, last="look verl", last_needs="verl"),
+        Part(
+            "verl",
+            "f_grpo in verl",
+            "verl",
+            "verify",
+            hub=True,
+            last="look verl",
+            last_needs="verl",
+        ),
     )
 }
 

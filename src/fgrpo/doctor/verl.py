@@ -145,8 +145,14 @@ def _attention() -> list[Finding]:
     """Miss FlashAttention where a rollout engine shows that models are to be trained."""
     if find_spec("flash_attn") or not any(map(installed, ENGINES)):
         return []
-    bringing = [extra for extra in extras("verl") if extra.startswith("flash-attn")]
-    fix = f"pip install 'verl[{min(bringing)}]=={installed('verl')}'" if bringing else None
+    pins = [
+        each
+        for extra in sorted(extras("verl"))
+        for each in requirements("verl", extra)
+        if each.name == "flash-attn"
+    ]
+    # Its build looks for torch, which an isolated one does not have.
+    fix = f"pip install --no-build-isolation '{pins[0].name}{pins[0].specifier}'" if pins else None
     text = "not here, and verl loads models with it unless told otherwise"
     return [Finding("flash-attn", Status.NOTE, text, fix=fix)]
 

@@ -68,10 +68,9 @@ class Health:
         if cut > _TRUNCATED:
             self._warn(
                 "truncated",
-                f"{cut:.0%} of the completions of the last {_BATCHES} generation batches do not "
-                f"end with an end token ({self._names.limit}={self._limit}): an answer that was "
-                f"cut off is judged as it stands; raise {self._names.limit}, or check that the "
-                "model ends its answers",
+                f"{cut:.0%} of the completions of the last {_BATCHES} generation batches were cut "
+                f"off ({self._names.limit}={self._limit}): such an answer is judged as it stands; "
+                f"raise {self._names.limit}, or check that the model ends its answers",
             )
 
     def _look_at_groups(self, batch: JudgedGroups) -> None:
