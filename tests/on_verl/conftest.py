@@ -1,8 +1,14 @@
 """Tests of the verl integration, which are collected where verl is installed."""
 
+import os
+import uuid
 from importlib.util import find_spec
 
 import pytest
+
+# Ray reads them when it is imported. Without a token it would leave one in the home folder.
+os.environ["RAY_AUTH_MODE"] = "token"
+os.environ.setdefault("RAY_AUTH_TOKEN", uuid.uuid4().hex)
 
 collect_ignore_glob = [] if find_spec("verl") else ["test_*.py"]
 

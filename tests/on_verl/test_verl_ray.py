@@ -2,6 +2,7 @@
 
 import math
 import os
+import tempfile
 
 import psutil
 import pytest
@@ -13,11 +14,14 @@ pytestmark = pytest.mark.xdist_group("verl_runs")
 
 @pytest.fixture
 def one_cpu():
+    # Short: the names of Ray's sockets may have 107 characters.
+    folder = tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True)
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     ray.init(
         address="local",
         num_cpus=1,
         include_dashboard=False,
+        _temp_dir=folder.name,
         log_to_driver=False,
         runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
     )
@@ -28,6 +32,7 @@ def one_cpu():
         assert started
         ray.shutdown()
         _, alive = psutil.wait_procs(started, timeout=20)
+        folder.cleanup()
         assert not alive, f"Ray left {alive}"
 
 
