@@ -64,6 +64,14 @@ def starts(folder):
     return json.loads((folder / "out" / "train.json").read_text(encoding="utf-8"))
 
 
+def is_whole(checkpoint):
+    """Whether its last file was written in full before the kill."""
+    try:
+        return bool(state(checkpoint))
+    except (OSError, ValueError):
+        return False
+
+
 def state(checkpoint):
     return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
 
@@ -180,8 +188,7 @@ def test_killed_and_resumed(programs, folder, line, train):
     assert len(refused.told) == 1
     assert "out has checkpoints, the last checkpoint-" in refused.told[0]
 
-    steps = [int(path.parent.name[11:]) for path in out.glob("checkpoint-*/trainer_state.json")]
-    last = max(steps)
+    last = max(int(path.name[11:]) for path in out.glob("checkpoint-*") if is_whole(path))
     before = state(out / f"checkpoint-{last}")["log_history"]
     # Checkpoints that the kill cut off are passed over, and written anew.
     cut, torn = (out / f"checkpoint-{last + more}" for more in (1, 2))
