@@ -195,4 +195,4 @@ def test_a_verl_that_cannot_take_the_estimators_says_so():
     assert len(told) == 2
     assert "WARNING" in told[0]
     assert "register_adv_est" in told[0]
-    assert f"pip install verl=={SUPPORTED_VERL[-1]}" in told[0]
+    assert f"tested with verl {SUPPORTED_VERL[-1]}; fgrpo doctor verl says more" in told[0]

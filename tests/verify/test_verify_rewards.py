@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def closed_after() -> Iterator[None]:
-    """Close the process's own pool, so that no test leaves it behind."""
+def no_pool() -> Iterator[None]:
+    """Begin and end without a pool of the process's own: other tests may have left one."""
+    _close()
     yield
+    _close()
+
+
+def _close() -> None:
     if rewards._shared is not None:
         rewards._shared[1].close()
         rewards._shared = None
@@ -161,7 +166,7 @@ def test_verl_may_call_from_many_threads_with_what_it_passes(pool: VerifierPool)
         assert list(threads.map(score, range(64))) == [1.0, 0.0] * 32
 
 
-@pytest.mark.usefixtures("closed_after")
+@pytest.mark.usefixtures("no_pool")
 def test_process_has_one_pool_made_when_needed() -> None:
     assert rewards._shared is None
     assert trl_reward()(prompts=["p"], completions=[r"\boxed{2}"], answer=["2"]) == [1.0]
@@ -171,7 +176,7 @@ def test_process_has_one_pool_made_when_needed() -> None:
     assert first.statistics.answers == 2
 
 
-@pytest.mark.usefixtures("closed_after")
+@pytest.mark.usefixtures("no_pool")
 def test_fork_makes_a_pool_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     first = shared_pool()
     monkeypatch.setattr(os, "getpid", lambda: -1)
