@@ -60,15 +60,12 @@ def observe(
 def _judged(rollouts: Rollouts, rates: torch.Tensor, settings: FocalSettings) -> JudgedGroups:
     grouping = Grouping.of(rollouts.groups, rollouts.rewards)
     equal = grouping.min(rollouts.rewards) == grouping.max(rollouts.rewards)
-    trained = (rollouts.lengths[rollouts.rows] > 0).to(rates.dtype)
-    real = grouping.max(trained).cpu().numpy() > 0  # verl's padding has no token to train on
-    first = np.unique(rollouts.groups, return_index=True)[1]
-    first = first[real[first]]
+    first = np.unique(rollouts.groups, return_index=True)[1][rollouts.real]
     return JudgedGroups(
         settings=settings,
         success_rates=rates.cpu().double().numpy()[first],
         equal=equal.cpu().numpy()[first],
-        group_size=rollouts.sizes[rollouts.groups[first]],
+        group_size=rollouts.sizes[rollouts.real],
     )
 
 

@@ -37,7 +37,7 @@ class Rollouts:
         (n_rows,) which rollout each row of the batch belongs to.
     rewards
         (n_rollouts,) sums of their token rewards.
-    token_level_rewards, response_mask
+    token_level_rewards
         (n_rows, response_length), of the whole batch.
     lengths
         (n_rows,) numbers of tokens to train on.
@@ -45,16 +45,18 @@ class Rollouts:
         (n_rollouts,) number of each rollout's group, from 0.
     sizes
         (n_groups,).
+    real
+        (n_groups,) whether there is a token to train on: there is none in what verl pads with.
     """
 
     rows: NDArray[np.intp]
     rollout_of: NDArray[np.intp]
     rewards: torch.Tensor
     token_level_rewards: torch.Tensor
-    response_mask: torch.Tensor
     lengths: torch.Tensor
     groups: NDArray[np.intp]
     sizes: NDArray[np.intp]
+    real: NDArray[np.bool_]
 
     @classmethod
     def of(
@@ -90,10 +92,10 @@ class Rollouts:
         rows, rollout_of = _sessions(step.keys) if step else (np.arange(len(uids)),) * 2
         names, groups, sizes = np.unique(uids[rows], return_inverse=True, return_counts=True)
         lengths = response_mask.sum(-1)
+        real = np.bincount(groups, weights=(lengths[rows] > 0).cpu().numpy()) > 0
         if step is None:
-            trained = np.bincount(groups, weights=(lengths > 0).cpu().numpy()) > 0
-            # verl pads a batch with rows without a token, as many as it takes, under one uid.
-            _refuse_several_outputs(names, np.where(trained, sizes, 0), config)
+            # verl's padding is one uid's, of as many rows as it takes.
+            _refuse_several_outputs(names, np.where(real, sizes, 0), config)
         rewards = token_level_rewards.sum(-1)[rows]
         broken = ~rewards.isfinite()
         if broken.any():
@@ -107,10 +109,10 @@ class Rollouts:
             rollout_of=rollout_of,
             rewards=rewards,
             token_level_rewards=token_level_rewards,
-            response_mask=response_mask,
             lengths=lengths,
             groups=groups,
             sizes=sizes,
+            real=real,
         )
 
     def advantages(self, config: Mapping[str, Any] | None, epsilon: float) -> torch.Tensor:
