@@ -23,7 +23,8 @@ def test_wheel_contents(tmp_path: Path) -> None:
     }
     packaged = {name for name in names if name.startswith("fgrpo/")}
     assert packaged == expected
-    assert {"fgrpo/py.typed", "fgrpo/report/template.html"} <= packaged
+    pages = {"fgrpo/presentation/page.css", "fgrpo/report/template.html"}
+    assert {"fgrpo/py.typed", *pages} <= packaged
     assert "fgrpo/recipes/maze-small.yaml" in packaged
     assert {name.split("/")[0] for name in names - packaged} == {"fgrpo-0.1.0.dist-info"}
     assert any(name.endswith("licenses/LICENSE") for name in names)

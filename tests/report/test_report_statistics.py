@@ -19,6 +19,7 @@ from fgrpo.compare import (
 from fgrpo.compare.levels import DRAWS
 from fgrpo.lab.folders import arm_folder, base_folder, records_path
 from fgrpo.lab.settings import ArmSettings, Recipe
+from fgrpo.presentation.numbers import percent
 from fgrpo.records import Counts, Record, RecordStore
 from fgrpo.report.data import arm_labels, load_run
 from fgrpo.report.figures import rate_shares
@@ -28,7 +29,7 @@ from fgrpo.report.statistics import Contrast, compute
 from fgrpo.report.style import palette
 from fgrpo.report.tables import csv_tables, summary
 from fgrpo.report.training_figures import moving_average, smoothing_window
-from fgrpo.report.verdict import judge, percent, verdicts
+from fgrpo.report.verdict import judge, verdicts
 
 HOSTILE = '<script>alert("x")</script> & <img src=x onerror=alert(1)> {{ 7 * 7 }}'
 ARMS = [{"name": "grpo", "gamma": 0.0}, {"name": "focal", "gamma": 0.5}]

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fgrpo.report.verdict import HIGHER, LOWER, in_points, percent
+from fgrpo.presentation.numbers import in_points, percent
+from fgrpo.report.verdict import HIGHER, LOWER
 
 if TYPE_CHECKING:
     from fgrpo.diagnose.changed import ChangedProblem

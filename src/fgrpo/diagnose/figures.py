@@ -12,9 +12,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from fgrpo.diagnose.curves import crossing_words
 from fgrpo.diagnose.names import shortened
+from fgrpo.presentation.figures import HEIGHT, WIDTH, DrawnFigure, render
+from fgrpo.presentation.numbers import in_points, percent
+from fgrpo.presentation.series import arm_style, base_style
 from fgrpo.report.figures import count_both_ways, percent_axis, spaced
-from fgrpo.report.style import HEIGHT, WIDTH, DrawnFigure, arm_style, base_style, render
-from fgrpo.report.verdict import in_points, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from fgrpo.diagnose.result import Contrast, Diagnosis, Scope
-    from fgrpo.report.style import SeriesStyle
+    from fgrpo.presentation.series import SeriesStyle
 
 _LONGEST = 26  # characters of a name that a figure has room for
 _CAPTION = (

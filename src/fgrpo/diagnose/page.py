@@ -9,15 +9,15 @@ from fgrpo.diagnose.cells import adjusted, changed_cells, quality_cells, rows
 from fgrpo.diagnose.curves import crossing_words
 from fgrpo.diagnose.markdown import title
 from fgrpo.diagnose.sentences import changed_words, method_notes
-from fgrpo.report.page import fill
-from fgrpo.report.style import arm_style, base_style
+from fgrpo.presentation.page import fill
+from fgrpo.presentation.series import arm_style, base_style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fgrpo.diagnose.result import Diagnosis, Scope
     from fgrpo.diagnose.sentences import Verdict
-    from fgrpo.report.style import DrawnFigure
+    from fgrpo.presentation.figures import DrawnFigure
 
 _LISTED = 100  # problems lost or gained listed on the page; all of them are in the CSV table
 _META = 300  # characters of a record file's metadata shown

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgrpo.diagnose.tally import TIMED_OUT, TOKENS, TRUNCATED, UNVERIFIABLE, WITH_TOKENS
-from fgrpo.report.verdict import percent
+from fgrpo.presentation.numbers import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from fgrpo.compare.result import SIGNIFICANT
 from fgrpo.diagnose.curves import crossing_words
-from fgrpo.report.verdict import HIGHER, LOWER, NO_DIFFERENCE, UNKNOWN, in_points, percent
+from fgrpo.presentation.numbers import in_points, percent
+from fgrpo.report.verdict import HIGHER, LOWER, NO_DIFFERENCE, UNKNOWN
 
 if TYPE_CHECKING:
     from fgrpo.diagnose.result import Contrast, Diagnosis, Scope

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from fgrpo.presentation.figures import HEIGHT, WIDTH, DrawnFigure, render
+from fgrpo.presentation.numbers import percent
 from fgrpo.report.data import BASE
 from fgrpo.report.statistics import mean_pass_at
-from fgrpo.report.style import HEIGHT, WIDTH, DrawnFigure, render
-from fgrpo.report.verdict import percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
+    from fgrpo.presentation.series import SeriesStyle
     from fgrpo.records import Counts
     from fgrpo.report.data import ArmRuns, RunData
     from fgrpo.report.statistics import Curve, Statistics
-    from fgrpo.report.style import SeriesStyle
 
     Styles = Mapping[str, SeriesStyle]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgrpo import maze
-from fgrpo.report.style import DrawnFigure, render
+from fgrpo.presentation.figures import DrawnFigure, render
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
 from fgrpo.compare.levels import DRAWS
+from fgrpo.presentation.numbers import in_points, percent
+from fgrpo.presentation.page import fill
 from fgrpo.report.settings_table import environment_rows, setting_rows, training_rows
 from fgrpo.report.statistics import BOOTSTRAP_SEED
-from fgrpo.report.verdict import HIGHER, LOWER, in_points, judge, percent
+from fgrpo.report.verdict import HIGHER, LOWER, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fgrpo.compare import Comparison
+    from fgrpo.presentation.figures import DrawnFigure
+    from fgrpo.presentation.series import SeriesStyle
     from fgrpo.report.data import RunData
     from fgrpo.report.mazes import LostMazes
     from fgrpo.report.statistics import Contrast, Statistics
-    from fgrpo.report.style import DrawnFigure, SeriesStyle
     from fgrpo.report.verdict import Verdict
 
 
@@ -62,21 +60,6 @@ def render_page(
         draws=f"{DRAWS:,}",
         bootstrap_seed=BOOTSTRAP_SEED,
     )
-
-
-def fill(package: str, **values: Any) -> str:
-    """Fill the ``template.html`` of a package, every value escaped, with the style of all pages."""
-    template = resources.files(package).joinpath("template.html").read_text(encoding="utf-8")
-    css = resources.files("fgrpo.report").joinpath("page.css").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"percent": percent, "points": in_points, "uri": _data_uri}
-    return environment.from_string(template).render(css=Markup(css), **values)
-
-
-def _data_uri(figure: DrawnFigure) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(figure.svg).decode()
 
 
 def _pass_rows(numbers: Statistics) -> list[dict[str, Any]]:

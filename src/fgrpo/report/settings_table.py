@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fgrpo.report.verdict import percent
+from fgrpo.presentation.numbers import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

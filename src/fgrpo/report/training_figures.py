@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from fgrpo.report.style import DrawnFigure, render
+from fgrpo.presentation.figures import DrawnFigure, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from fgrpo.presentation.series import SeriesStyle
     from fgrpo.report.data import ArmRuns, RunData
-    from fgrpo.report.style import SeriesStyle
 
 _MEASURES = (
     (
