@@ -27,6 +27,16 @@ def test_import_takes_little_more_than_numpy() -> None:
     assert min(float(python(code)) for _ in range(5)) < 0.3
 
 
+@pytest.mark.parametrize("name", ["run_folder", "recipes.load", "recipes.settings"])
+def test_what_experiments_share_is_light_and_needs_no_lab(name: str) -> None:
+    code = (
+        f"import sys, fgrpo.{name}\n"
+        "heavy = ('torch', 'scipy', 'matplotlib', 'rich', 'transformers', 'fgrpo.lab')\n"
+        "print([n for n in heavy if n in sys.modules])"
+    )
+    assert python(code).strip() == "[]"
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["run", "--list"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (

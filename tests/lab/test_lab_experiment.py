@@ -6,41 +6,39 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from test_lab_resume import RECIPE, command, contents
 
 from fgrpo.errors import RunError, UsageError
 from fgrpo.files import locked
 from fgrpo.lab import experiment
-from fgrpo.lab.experiment import claim, run_experiment
+from fgrpo.lab.experiment import run_experiment
 from fgrpo.lab.settings import Recipe
 
 TINY = Recipe.model_validate(RECIPE)
 
 
-def test_another_recipe_is_refused_with_the_difference(tmp_path: Path) -> None:
-    claim(tmp_path, TINY)
-    claim(tmp_path, TINY)  # the same recipe may come back
-    other = Recipe.model_validate({**RECIPE, "seeds": [0, 2]})
-    with pytest.raises(UsageError, match=r"seeds\.1 is 1 there, 2 here.*--fresh"):
-        claim(tmp_path, other)
+@pytest.fixture
+def nothing_to_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment, "_stage", lambda *_: None)
+
+
+@pytest.mark.usefixtures("nothing_to_train")
+def test_a_change_of_results_is_refused_and_any_other_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run_experiment(TINY, folder, command="first")
+    harmless = TINY.model_copy(update={"description": "told better", "checkpoint_every": 9})
+    run_experiment(harmless, folder, command="second")
     changed = Recipe.model_validate({**RECIPE, "train": {**TINY.train.model_dump(), "steps": 13}})
     with pytest.raises(UsageError, match=r"arms\.0\.steps is 12 there, 13 here"):
-        claim(tmp_path, changed)
-
-
-def test_what_changes_no_result_may_change(tmp_path: Path) -> None:
-    claim(tmp_path, TINY)
-    claim(tmp_path, TINY.model_copy(update={"description": "told better", "checkpoint_every": 9}))
-    # A folder from before a field existed has its default.
-    path = tmp_path / "recipe.yaml"
-    lines = [line for line in path.read_text().splitlines() if "schedule:" not in line]
-    path.write_text("\n".join(lines))
-    claim(tmp_path, TINY)
+        run_experiment(changed, folder, command="third")
+    # The refused start leaves no note.
+    starts = json.loads((folder / "environment.json").read_text())
+    assert [start["command"] for start in starts] == ["first", "second"]
 
 
 def test_a_run_begun_on_another_device_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    claim(tmp_path / "run", TINY)
     (tmp_path / "run" / "environment.json").write_text('[{"device": "cuda"}]')
     with pytest.raises(UsageError, match=r"begun on cuda.*--device cuda"):
         run_experiment(TINY, tmp_path / "run", command="test")
@@ -53,17 +51,15 @@ def test_fresh_deletes_run_folders_only(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_fresh_starts_over_even_with_another_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(experiment, "_stage", lambda *_: None)  # nothing to train here
+@pytest.mark.usefixtures("nothing_to_train")
+def test_fresh_starts_over_even_with_another_recipe(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run_experiment(TINY, folder, command="first")
     (folder / "arms" / "grpo").mkdir(parents=True)
     other = TINY.model_copy(update={"seeds": [5]})
     run_experiment(other, folder, command="second", fresh=True)
     assert not (folder / "arms").exists()
-    claim(folder, other)
+    assert yaml.safe_load((folder / "recipe.yaml").read_text())["seeds"] == [5]
     assert [
         start["command"] for start in json.loads((folder / "environment.json").read_text())
     ] == ["second"]

@@ -217,21 +217,6 @@ def test_all_wrong_fields_are_named_at_once(refusal):
     assert sorted(named) == ["maze.size", "precision", "train.gama", "train.steps"]
 
 
-def test_a_file_that_is_no_recipe(refusal, tmp_path):
-    assert refusal("- 1\n") == ["a recipe is a mapping of fields, not list"]
-    assert refusal("") == ["a recipe is a mapping of fields, not NoneType"]
-    (line,) = refusal("a: [\n")
-    assert line.startswith("not valid YAML: ")
-    told = f"^no recipe 'nothing': neither a file nor one of .*{DEFAULT_RECIPE}"
-    with pytest.raises(UsageError, match=told):
-        load_recipe("nothing")
-    with pytest.raises(UsageError, match="cannot be read"):
-        load_recipe(str(tmp_path))
-    (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
-    with pytest.raises(UsageError, match=r"latin\.yaml: cannot be read"):
-        load_recipe(str(tmp_path / "latin.yaml"))
-
-
 @pytest.mark.parametrize("text", ["1e-4", "1E-4", "1.0e-4", "0.0001"])
 def test_a_rate_without_a_dot_is_a_number(text, load):
     written = f"name: r\ntrain: {{learning_rate: {text}}}\narms: [{{name: a}}]\n"
@@ -239,62 +224,29 @@ def test_a_rate_without_a_dot_is_a_number(text, load):
     assert load(PLAIN, f"sft.learning_rate={text}").sft.learning_rate == 1e-4
 
 
-def test_overrides_reach_every_place(load):
-    recipe = load(
-        PLAIN,
-        "train.steps=7",
-        "arms.1.gamma=2",
-        "arms.1.steps=9",
-        "seeds=[4, 5]",
-        "maze.size=11",
-        "name=other",
-        "evaluation.samples=3",
-        "description=a=b",
-    )
-    assert [arm.steps for arm in recipe.arms] == [7, 9]
-    assert [arm.gamma for arm in recipe.arms] == [0.0, 2.0]
-    assert recipe.seeds == [4, 5]
-    assert (recipe.maze.size, recipe.name, recipe.evaluation.samples) == (11, "other", 3)
-    assert recipe.description == "a=b"
+def test_a_change_that_is_none_is_refused_with_an_example(load):
+    told = "^--set 'gamma': write field=value, for example arms.0.gamma=0.5$"
+    with pytest.raises(UsageError, match=told):
+        load(PLAIN, "gamma")
+
+
+def test_a_change_of_train_is_blamed_once_and_not_on_the_arms(load):
+    told = r"^--set 'train.group_size=1': train\.group_size: a group of 1 has .* \(got 1\)$"
+    with pytest.raises(UsageError, match=told):
+        load(PLAIN, "train.group_size=1")
 
 
 @pytest.mark.parametrize(
-    ("override", "expected"),
+    ("maze", "problems", "told"),
     [
-        ("gamma", "--set 'gamma': write field=value, for example arms.0.gamma=0.5"),
-        ("=1", "--set '=1': write field=value"),
-        ("train.steps=[1", "--set 'train.steps=[1': '[1' is not a YAML value"),
-        ("arms.2.gamma=1", "--set 'arms.2.gamma=1': '2' must be a number from 0 to 1"),
-        ("arms.-1.gamma=1", "--set 'arms.-1.gamma=1': '-1' must be a number from 0 to 1"),
-        ("arms.focal.gamma=1", "--set 'arms.focal.gamma=1': 'focal' must be a number from 0 to 1"),
-        ("arms.².gamma=1", "--set 'arms.².gamma=1': '²' must be a number from 0 to 1"),
-        ("name.x=1", "--set 'name.x=1': name is a value and has no fields"),
-        ("name.x.y=1", "--set 'name.x.y=1': nothing lies below a value"),
+        ({"max_response_tokens": 4}, 9, "maze: max_response_tokens 4 cuts off right answers"),
+        ({"max_response_tokens": 0}, 9, "maze: max_response_tokens 0 cuts off right answers"),
+        ({"size": 5}, 4, "recipe: evaluation.problems 4 leaves none"),
+        ({"size": 7}, 192, "recipe: evaluation.problems 192 leaves"),
     ],
 )
-def test_an_override_that_leads_nowhere(override, expected, load):
-    with pytest.raises(UsageError, match=f"^{re.escape(expected)}"):
-        load(PLAIN, override)
-
-
-def test_an_override_of_a_wrong_field_or_value(refusal):
-    (line,) = refusal(PLAIN, "trian.steps=1")
-    assert line.startswith("trian: no such field; fields here are name, ")
-    (line,) = refusal(PLAIN, "train.method=ppo")
-    assert line == "train.method: Input should be 'grpo', 'dapo' or 'cispo' (got 'ppo')"
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        (["maze.max_response_tokens=4"], "maze: max_response_tokens 4 cuts off right answers"),
-        (["maze.max_response_tokens=0"], "maze: max_response_tokens 0 cuts off right answers"),
-        (["maze.size=5", "evaluation.problems=4"], "recipe: evaluation.problems 4 leaves none"),
-        (["maze.size=7", "evaluation.problems=192"], "recipe: evaluation.problems 192 leaves"),
-    ],
-)
-def test_impossible_sizes_are_refused_before_any_work(changes, told, refusal):
-    (line,) = refusal(PLAIN, *changes)
+def test_impossible_sizes_are_refused_before_any_work(maze, problems, told, refusal):
+    (line,) = refusal({**PLAIN, "maze": maze, "evaluation": {"problems": problems}})
     assert line.startswith(told)
 
 

@@ -47,8 +47,8 @@ def run(
     _check_device(device)
     from fgrpo.files import locked
     from fgrpo.lab.experiment import run_experiment
-    from fgrpo.lab.folders import LOCK_FILE
     from fgrpo.report import write_report
+    from fgrpo.run_folder import LOCK_FILE
 
     folder = out or Path("runs") / chosen.name
     command = shlex.join(["fgrpo", *sys.argv[1:]])

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-RECIPE_FILE = "recipe.yaml"
-ENVIRONMENT_FILE = "environment.json"
 METRICS_FILE = "metrics.jsonl"
-LOCK_FILE = "lock"
 
 
 def base_folder(folder: Path) -> Path:

@@ -10,28 +10,23 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fgrpo.maze import prompt_length
-
-PositiveInt = Annotated[int, Field(ge=1)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # also names a folder
+from fgrpo.recipes.settings import (
+    NAME_PATTERN,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Settings,
+)
 
 # Spanning trees of the grid of cells; from size 9 on (100,352) there are plenty.
 NUMBER_OF_MAZES = {5: 4, 7: 192}
 
 # Paper, appendix B and L.2: the trust region of each method, as offsets from a ratio of 1.
 CLIP_BOUNDS = {"grpo": (0.2, 0.2), "dapo": (0.2, 0.28), "cispo": (1.0, 5.0)}
-
-
-class Settings(BaseModel):
-    """Base of all settings: unknown fields are errors, values do not change once made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class MazeSettings(Settings):
@@ -200,7 +195,7 @@ class Recipe(Settings):
     sft: SftSettings = SftSettings()
     train: TrainSettings = TrainSettings()
     arms: Annotated[list[ArmSettings], Field(min_length=1)]
-    seeds: Annotated[list[NonNegativeInt], Field(min_length=1)] = [0]
+    seeds: Annotated[list[NonNegativeInt], Field(min_length=1)] = Field(default=[0])
     evaluation: EvaluationSettings = EvaluationSettings()
     precision: Literal["fp32", "bf16"] = "fp32"
     checkpoint_every: Annotated[int, Field(ge=1, description="Steps between saved states.")] = 50

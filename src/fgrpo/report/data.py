@@ -11,17 +11,11 @@ import yaml
 from pydantic import ValidationError
 
 from fgrpo.errors import RunError
-from fgrpo.lab.folders import (
-    ENVIRONMENT_FILE,
-    METRICS_FILE,
-    RECIPE_FILE,
-    arm_folder,
-    base_folder,
-    records_path,
-)
+from fgrpo.lab.folders import METRICS_FILE, arm_folder, base_folder, records_path
 from fgrpo.lab.metrics_log import read_metrics
 from fgrpo.lab.settings import Recipe
 from fgrpo.records import Counts, RecordError, read_counts
+from fgrpo.run_folder import ENVIRONMENT_FILE, RECIPE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
