@@ -5,11 +5,16 @@ from datasets import Dataset
 
 from fgrpo.errors import UsageError
 from fgrpo.integrations.trl import FocalGRPOConfig, FocalGRPOTrainer
+from fgrpo.plan.batches.trl import TrlBatch
 from fgrpo.train.arguments import batches_of
-from fgrpo.train.batches import Batches
+from fgrpo.train.batches import require_whole_groups
 from tiny_llm import byte_tokenizer, tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*deprecated:FutureWarning")
+
+
+def checked(*args, **kwargs):
+    return require_whole_groups(TrlBatch(*args, **kwargs))
 
 
 class Seen:
@@ -92,7 +97,7 @@ def test_updates_for_each_generation(tmp_path):
 
 def test_group_sizes_that_fit_are_named_and_fit():
     with pytest.raises(UsageError) as refused:
-        Batches(group_size=5, per_device=4, processes=3, steps_per_generation=1)
+        checked(group_size=5, per_device=4, processes=3, steps_per_generation=1)
     text = str(refused.value)
     assert "num_generations=5" in text
     assert "4 per device × 3 processes × 1 step per generation" in text
@@ -100,22 +105,22 @@ def test_group_sizes_that_fit_are_named_and_fit():
     fitting = [int(size) for size in named.split(", ")]
     for size in range(2, 15):
         if size in fitting:
-            assert Batches(size, 4, 3, 1, 1).prompts * size == 12
+            assert checked(size, 4, 3, 1, 1).prompts * size == 12
         else:
             with pytest.raises(UsageError):
-                Batches(size, 4, 3, 1, 1)
+                checked(size, 4, 3, 1, 1)
 
 
 def test_no_group_fits_one_completion():
     with pytest.raises(UsageError, match="change per_device_train_batch_size") as refused:
-        Batches(group_size=2, per_device=1)
+        checked(group_size=2, per_device=1)
     assert "take one of" not in str(refused.value)
 
 
 @pytest.mark.parametrize("size", [1, 0, -1])
 def test_a_group_is_at_least_two(size):
     with pytest.raises(UsageError, match=f"num_generations={size}: .*at least 2"):
-        Batches(group_size=size, per_device=4)
+        checked(group_size=size, per_device=4)
 
 
 @pytest.mark.parametrize(
@@ -129,11 +134,11 @@ def test_a_group_is_at_least_two(size):
 )
 def test_every_factor_is_at_least_one(field, option):
     with pytest.raises(UsageError, match=f"{option}=0: take at least 1"):
-        Batches(**{"group_size": 2, "per_device": 2, field: 0})
+        checked(**{"group_size": 2, "per_device": 2, field: 0})
 
 
 def test_too_few_prompts_are_refused():
-    batches = Batches(group_size=4, per_device=8, steps_per_generation=3)
+    batches = checked(group_size=4, per_device=8, steps_per_generation=3)
     assert batches.prompts == 6
     assert batches.updates(6, 1) > 0
     with pytest.raises(UsageError, match="5 prompts do not fill one generation of 6"):

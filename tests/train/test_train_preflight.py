@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fgrpo.train.batches import Batches
+from fgrpo.plan.batches.trl import TrlBatch
 from fgrpo.train.methods import METHODS
 from fgrpo.train.preflight import preflight
 
@@ -27,7 +27,7 @@ def said(method="grpo", batches=None, reward="maths; correct from 0.5 on", lora=
     }
     training = SimpleNamespace(**{**base, **METHODS[method], **settings})
     model = SimpleNamespace(model_name_or_path="small", use_peft=lora is not None, lora_r=lora)
-    return preflight(method, training, model, batches or Batches(8, 8, 4, 2, 4), reward)
+    return preflight(method, training, model, batches or TrlBatch(8, 8, 4, 2, 4), reward)
 
 
 def field(text, name):
@@ -69,7 +69,7 @@ def test_the_table_is_that_of_simulated_groups(share, seed):
 
 
 def test_sizes_around_a_pair():
-    cells, marked, _ = table(said(batches=Batches(2, 4)))
+    cells, marked, _ = table(said(batches=TrlBatch(2, 4)))
     assert {size for size, _ in cells} == {2, 4, 8}
     assert marked == [2]
 
@@ -121,23 +121,23 @@ def test_what_counts_as_correct_is_said():
     ("batches", "generation", "update"),
     [
         (
-            Batches(8, 8, 16, 4, 16),
+            TrlBatch(8, 8, 16, 4, 16),
             "256 prompts × 8 completions = 2048 "
             "(8 per device × 16 processes × 16 steps per generation)",
             "512 completions; 4 for each generation",
         ),
         (
-            Batches(4, 8),
+            TrlBatch(4, 8),
             "2 prompts × 4 completions = 8 (8 per device × 1 process × 1 step per generation)",
             "8 completions; 1 for each generation (on-policy)",
         ),
         (
-            Batches(4, 4, 1, 3, 1),
+            TrlBatch(4, 4, 1, 3, 1),
             "1 prompts × 4 completions = 4 (4 per device × 1 process × 1 step per generation)",
             "12 completions; one for every 3 generations",
         ),
         (
-            Batches(4, 4, 1, 2, 3),
+            TrlBatch(4, 4, 1, 2, 3),
             "3 prompts × 4 completions = 12 (4 per device × 1 process × 3 steps per generation)",
             "8 completions; 1.5 for each generation",
         ),

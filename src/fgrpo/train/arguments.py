@@ -13,7 +13,8 @@ from trl import ModelConfig, TrlParser
 
 from fgrpo.errors import UsageError
 from fgrpo.integrations.trl import FocalGRPOConfig
-from fgrpo.train.batches import Batches
+from fgrpo.plan.batches.trl import TrlBatch
+from fgrpo.train.batches import require_whole_groups
 from fgrpo.train.methods import METHODS
 from fgrpo.train.recipe import as_words, check_shapes, read_recipe, recipe_path
 
@@ -138,7 +139,7 @@ class TrainingConfig(FocalGRPOConfig):
             raise UsageError(f"scale_rewards={self.scale_rewards!r}: choose group, batch or none")
 
 
-def batches_of(training: Any) -> Batches:
+def batches_of(training: Any) -> TrlBatch:
     """Return the arithmetic of a `FocalGRPOConfig`, before or after TRL has completed it.
 
     Raises
@@ -159,13 +160,15 @@ def batches_of(training: Any) -> Batches:
                 f"{at_once} ({training.per_device_train_batch_size} per device × {processes} "
                 f"{'process' if processes == 1 else 'processes'})"
             )
-    return Batches(
-        group_size=training.num_generations,
-        per_device=training.per_device_train_batch_size,
-        processes=processes,
-        accumulation=training.gradient_accumulation_steps,
-        steps_per_generation=training.gradient_accumulation_steps if steps is None else steps,
-        iterations=training.num_iterations,
+    return require_whole_groups(
+        TrlBatch(
+            group_size=training.num_generations,
+            per_device=training.per_device_train_batch_size,
+            processes=processes,
+            accumulation=training.gradient_accumulation_steps,
+            steps_per_generation=steps,
+            iterations=training.num_iterations,
+        )
     )
 
 

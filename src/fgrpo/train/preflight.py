@@ -10,12 +10,12 @@ from fgrpo.theory import activity_probability, tail_miss_probability, update_sca
 from fgrpo.train.methods import describe_bounds
 
 if TYPE_CHECKING:
-    from fgrpo.train.batches import Batches
+    from fgrpo.plan.batches.trl import TrlBatch
 
 _RATES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
 
 
-def preflight(method: str, training: Any, model: Any, batches: Batches, reward: str) -> str:
+def preflight(method: str, training: Any, model: Any, batches: TrlBatch, reward: str) -> str:
     """Describe a training before it begins.
 
     Parameters
@@ -70,14 +70,14 @@ def _weight(gamma: float) -> str:
     )
 
 
-def _generation(batches: Batches) -> str:
+def _generation(batches: TrlBatch) -> str:
     return (
         f"{batches.prompts} prompts × {batches.group_size} completions = {batches.completions} "
         f"({batches.describe_completions()})"
     )
 
 
-def _update(batches: Batches) -> str:
+def _update(batches: TrlBatch) -> str:
     count = batches.updates_per_generation
     if count >= 1:
         often = f"{count:g} for each generation" + (" (on-policy)" if count == 1 else "")
