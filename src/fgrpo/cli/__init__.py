@@ -7,7 +7,19 @@ import sys
 import typer
 
 from fgrpo import __version__
-from fgrpo.cli import compare, data, doctor, evaluate, import_records, rare_nll, run, train
+from fgrpo.cli import (
+    compare,
+    data,
+    doctor,
+    evaluate,
+    import_records,
+    plan,
+    rare_nll,
+    run,
+    simulate,
+    train,
+)
+from fgrpo.cli.many_values import ManyValues
 from fgrpo.errors import UsageError
 
 app = typer.Typer(
@@ -36,6 +48,8 @@ app.command("compare")(compare.compare)
 app.command("rare-nll")(rare_nll.rare_nll)
 app.add_typer(data.app, name="data")
 app.command("import")(import_records.import_records)
+app.command("plan", cls=ManyValues)(plan.plan)
+app.command("simulate", cls=ManyValues)(simulate.simulate)
 app.command("doctor")(doctor.doctor)
 
 

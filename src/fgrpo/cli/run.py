@@ -23,7 +23,7 @@ def run(
         typer.Option("--set", help="Change a field: --set arms.0.gamma=0.5 (repeatable)."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")
+        Path | None, typer.Option(help="Run folder; default runs/ and the recipe's name.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the run folder first.")] = False,
     workers: Annotated[

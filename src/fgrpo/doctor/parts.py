@@ -59,6 +59,7 @@ PARTS = {
     for part in (
         Part("core", "weight, theory, records, comparisons", main="fgrpo"),
         Part("lab", "fgrpo run"),
+        Part("simulate", "fgrpo simulate", main="numba"),
         Part("verify", "verifiers", main="math-verify"),
         Part("evaluate", "fgrpo evaluate", hub=True),
         Part("transformers", "fgrpo evaluate and rare-nll with a model loaded here", hub=True),

@@ -13,7 +13,7 @@ from fgrpo.errors import UsageError
 from fgrpo.recipes import read_yaml, shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -27,6 +27,7 @@ def load(
     folder: str = "",
     *,
     example: str = "",
+    options: Mapping[str, str] | None = None,
     to_tell: Callable[[list[ErrorDetails]], list[ErrorDetails]] = lambda items: items,
 ) -> RecipeT:
     """Read a recipe.
@@ -44,6 +45,8 @@ def load(
         Where in `fgrpo.recipes` those of this kind are shipped.
     example
         A change that makes sense here, for the message about one that is none.
+    options
+        The command's own option for a field's change, by field, where there is one.
     to_tell
         Picks the errors worth telling, where one wrong value makes several.
 
@@ -66,10 +69,11 @@ def load(
         return model.model_validate(stages[-1])
     except ValidationError as error:
         found = [_errors(model, stage) for stage in stages]
-        lines = [
-            f"{_origin(item, found, overrides) or path}: {_describe(model, item)}"
-            for item in to_tell(found[-1])
-        ]
+        lines = []
+        for item in to_tell(found[-1]):
+            at_fault = _origin(item, found, overrides)
+            place = str(path) if at_fault is None else _typed(at_fault, options or {})
+            lines.append(f"{place}: {_describe(model, item)}")
         raise UsageError("\n".join(dict.fromkeys(lines))) from error
 
 
@@ -124,24 +128,31 @@ def _errors(model: type[BaseModel], data: dict[str, Any]) -> list[ErrorDetails]:
 def _origin(
     item: ErrorDetails, found: list[list[ErrorDetails]], overrides: list[str]
 ) -> str | None:
-    """Name the override that an error comes from; None if it is the file's.
+    """Find the override that an error comes from; None if it is the file's.
 
     ``found[i]`` holds the errors there were after ``i`` overrides. An override is at fault if it
     gave the wrong value itself, or if the error was not there before it.
     """
     loc = item["loc"]
-    for before, override in reversed(list(zip(found[:-1], overrides, strict=True))):
+    for i in reversed(range(len(overrides))):
+        before, override = found[i], overrides[i]
         where = override.partition("=")[0].split(".")
         if [str(part) for part in loc[: len(where)]] == where:
-            return f"--set {override!r}"
+            return override
         if not any(_same(item, other) for other in before):
             # A rule about several fields is checked only once each of them is right by itself,
             # so an override that put one right may merely have brought the file's error to light.
             hidden = any(
                 len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in before
             )
-            return None if hidden else f"--set {override!r}"
+            return None if hidden else override
     return None
+
+
+def _typed(override: str, options: Mapping[str, str]) -> str:
+    """Write an override as it was typed."""
+    field = override.partition("=")[0]
+    return options.get(field, f"--set {override!r}")
 
 
 def _same(a: ErrorDetails, b: ErrorDetails) -> bool:

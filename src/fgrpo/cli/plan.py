@@ -1,0 +1,423 @@
+"""``fgrpo plan``: choose group size and γ before a run, and check its batches."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from fgrpo.cli.plan_batch import BatchOptions
+from fgrpo.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from fgrpo.cli.plan_pilot import PilotRecords
+    from fgrpo.plan import Asked, Plan
+    from fgrpo.plan.batches.check import BatchCheck
+
+_TABLE = 80  # columns at least; on a narrower terminal lines break, and nothing is cut
+_LEAST = 1e-9  # of a share or success rate
+_LARGEST_GROUP = 1_000_000
+_LARGEST_BUDGET = 1_000_000_000
+_NO_TEXTS = "The pilot holds no texts: the rare shares are guesses."
+_TRL, _VERL = "Batches of TRL", "Batches of verl"
+
+
+def plan(
+    success: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--success",
+            metavar="RATE…",
+            help="Guessed success rates of the prompts; give these or a pilot.",
+        ),
+    ] = None,
+    pilot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Samples of some of the prompts: a record file, or a folder of fgrpo evaluate.",
+        ),
+    ] = None,
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--benchmark",
+            metavar="NAME…",
+            help="Take the pilot's prompts of these benchmarks; default all.",
+        ),
+    ] = None,
+    solutions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="text|answer",
+            help="What tells the pilot's correct solutions apart: the whole text, or the boxed "
+            "answer; default text, where the pilot holds texts.",
+        ),
+    ] = None,
+    rare: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--rare",
+            metavar="SHARE…",
+            help="Which answers are rare: those with this share ρ of a prompt's correct mass, so "
+            "with the probability τ = ρ × success rate. Default: what a pilot says (Good–Turing), "
+            "else 0.05 0.1 0.2.",
+        ),
+    ] = None,
+    rare_mass: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--rare-mass",
+            metavar="TAU…",
+            help="The same as probabilities τ; with one --success.",
+        ),
+    ] = None,
+    group_sizes: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--group-sizes", metavar="N…", help="Rows of the tables; default 2, 4, 8 … 1024."
+        ),
+    ] = None,
+    gammas: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--gammas",
+            metavar="GAMMA…",
+            help="Exponents γ of the focal weight in the table of drain; default 0 0.5 1.",
+        ),
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Probability of a tail miss to stay below; default 0.05."
+        ),
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option(metavar="ROLLOUTS", help="Rollouts a step: prompts × N.")
+    ] = None,
+    min_prompts: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PROMPTS",
+            help="Prompts a step that the advice leaves of the budget; default 64, or what groups "
+            "of 8 leave if that is fewer.",
+        ),
+    ] = None,
+    level: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Of the intervals with a pilot; default 0.9."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the posterior draws and the bootstrap.")
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder for the page, tables and figures; default runs/plan."
+        ),
+    ] = None,
+    trainer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="trl|verl",
+            help="Check whether this trainer can cut its batches so; also without a plan.",
+        ),
+    ] = None,
+    group_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Group size of the batches; default the recommended one."),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="Processes; default 1.", rich_help_panel=_TRL)
+    ] = None,
+    per_device: Annotated[
+        int | None,
+        typer.Option(help="per_device_train_batch_size, completions.", rich_help_panel=_TRL),
+    ] = None,
+    accumulation: Annotated[
+        int | None,
+        typer.Option(help="gradient_accumulation_steps; default 1.", rich_help_panel=_TRL),
+    ] = None,
+    steps_per_generation: Annotated[
+        int | None,
+        typer.Option(help="steps_per_generation; default as --accumulation.", rich_help_panel=_TRL),
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="num_iterations; default 1.", rich_help_panel=_TRL)
+    ] = None,
+    prompts: Annotated[
+        int | None,
+        typer.Option(help="data.train_batch_size, prompts of a step.", rich_help_panel=_VERL),
+    ] = None,
+    mini_batch: Annotated[
+        int | None,
+        typer.Option(help="ppo_mini_batch_size, prompts of an update.", rich_help_panel=_VERL),
+    ] = None,
+    micro_batch: Annotated[
+        int | None,
+        typer.Option(help="ppo_micro_batch_size_per_gpu, rollouts.", rich_help_panel=_VERL),
+    ] = None,
+    log_prob_micro_batch: Annotated[
+        int | None,
+        typer.Option(
+            help="log_prob_micro_batch_size_per_gpu, rollouts; default as --micro-batch.",
+            rich_help_panel=_VERL,
+        ),
+    ] = None,
+    dynamic: Annotated[
+        bool,
+        typer.Option(
+            "--dynamic", help="use_dynamic_bsz: micro batches by tokens.", rich_help_panel=_VERL
+        ),
+    ] = False,
+    gpus: Annotated[
+        int | None, typer.Option(help="GPUs of each node; default 8.", rich_help_panel=_VERL)
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(help="Nodes; default 1.", rich_help_panel=_VERL)
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="ppo_epochs; default 1.", rich_help_panel=_VERL)
+    ] = None,
+) -> None:
+    """Choose the group size N and the exponent γ before a run, from guesses or from a pilot.
+
+    Shown for every N: how many groups teach nothing (all right or all wrong), how likely a group
+    is to teach while it misses the rare correct answers, what a budget of rollouts buys, what an
+    update drains from the answers it missed; and what to choose, with the reason.
+
+    fgrpo plan --success 0.3 0.5 --rare 0.05 0.1 --budget 1024
+
+    fgrpo plan --pilot runs/base --budget 1024 --trainer verl --prompts 128 --mini-batch 32
+    --micro-batch 8
+
+    fgrpo plan --trainer trl --processes 8 --per-device 4 --accumulation 2 --group-size 16
+    """
+    batch = BatchOptions(
+        trainer,
+        group_size,
+        {
+            "--processes": processes,
+            "--per-device": per_device,
+            "--accumulation": accumulation,
+            "--steps-per-generation": steps_per_generation,
+            "--iterations": iterations,
+        },
+        {
+            "--prompts": prompts,
+            "--mini-batch": mini_batch,
+            "--micro-batch": micro_batch,
+            "--log-prob-micro-batch": log_prob_micro_batch,
+            "--dynamic": dynamic or None,
+            "--gpus": gpus,
+            "--nodes": nodes,
+            "--epochs": epochs,
+        },
+    )
+    planned = {
+        "--rare": rare,
+        "--rare-mass": rare_mass,
+        "--group-sizes": group_sizes,
+        "--gammas": gammas,
+        "--target": target,
+        "--budget": budget,
+        "--min-prompts": min_prompts,
+        "--level": level,
+        "--out": out,
+    }
+    of_pilot = {"--benchmark": benchmark, "--solutions": solutions}
+    _check_together(success, pilot, batch, planned, of_pilot)
+    try:
+        if success or pilot:
+            asked = _asked(planned, success)
+            checked = _plan(asked, success, pilot, of_pilot, seed, batch, out or Path("runs/plan"))
+        else:
+            checked = batch.check(None, None)
+            _print(batch.blocks(checked))
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if checked is not None and not checked.valid:
+        raise typer.Exit(2)
+
+
+def _check_together(
+    success: Sequence[float] | None,
+    pilot: Path | None,
+    batch: BatchOptions,
+    planned: dict[str, Any],
+    of_pilot: dict[str, Any],
+) -> None:
+    """Refuse options that do not go together."""
+    if success and pilot:
+        raise UsageError("--success and --pilot: give one of them; a pilot needs no guess")
+    batch.validate()
+    planning = bool(success or pilot)
+    if not planning and batch.trainer is None:
+        raise UsageError(
+            "nothing to plan for: give success rates (--success 0.3), a pilot (--pilot PATH), or "
+            "batch settings alone (--trainer)"
+        )
+    needless = {} if planning else planned
+    if pilot is None:
+        needless = {**needless, **of_pilot}
+    for option, value in needless.items():
+        if value is not None:
+            needed = "--pilot" if option in of_pilot else "--success or --pilot"
+            raise UsageError(f"{option} needs {needed}")
+    if planned["--min-prompts"] is not None and planned["--budget"] is None:
+        raise UsageError("--min-prompts needs --budget: they are prompts that a budget leaves")
+    if not planning and batch.group_size is None:
+        raise UsageError("--trainer needs --group-size where nothing recommends one")
+    solutions = of_pilot["--solutions"]
+    if solutions not in (None, "text", "answer"):
+        raise UsageError(f"--solutions {solutions}: must be text or answer")
+
+
+def _asked(planned: dict[str, Any], success: Sequence[float] | None) -> Asked:
+    """Check the numbers, under the names of their options."""
+    from fgrpo.plan import Asked
+
+    for rate in success or ():
+        _between("--success", rate)
+    if success and len(set(success)) < len(success):
+        raise UsageError(f"--success {' '.join(map(repr, success))}: name each rate once")
+    given: dict[str, Any] = {}
+    if (shares := _shares(planned, success)) is not None:
+        given["rare_shares"] = tuple(sorted(set(shares)))
+    if (sizes := planned["--group-sizes"]) is not None:
+        for size in sizes:
+            _whole("--group-sizes", size, 2, _LARGEST_GROUP)
+        given["group_sizes"] = tuple(sorted(set(sizes)))
+    if (gammas := planned["--gammas"]) is not None:
+        for gamma in gammas:
+            if not (gamma >= 0 and math.isfinite(gamma)):
+                raise UsageError(f"--gammas {gamma}: must be a number of at least 0")
+        given["gammas"] = tuple(sorted(set(gammas)))
+    for name in ("target", "level"):
+        if (value := planned[f"--{name}"]) is not None:
+            _between(f"--{name}", value)
+            given[name] = value
+    if (budget := planned["--budget"]) is not None:
+        _whole("--budget", budget, 4, _LARGEST_BUDGET, " (groups of 4 are the smallest advised)")
+        given["budget"] = budget
+    if (least := planned["--min-prompts"]) is not None:
+        _whole("--min-prompts", least, 1, budget // 4, f" (--budget {budget} in groups of 4)")
+        given["min_prompts"] = least
+    return Asked(**given)
+
+
+def _shares(planned: dict[str, Any], success: Sequence[float] | None) -> list[float] | None:
+    """Return the shares of the correct mass that are called rare, however they were given."""
+    shares, masses = planned["--rare"], planned["--rare-mass"]
+    if masses is None:
+        for share in shares or ():
+            _between("--rare", share)
+        return cast("list[float] | None", shares)
+    if shares is not None:
+        raise UsageError("--rare and --rare-mass: give one of them")
+    if not success or len(success) > 1:
+        raise UsageError(
+            "--rare-mass needs one --success, as a probability is another share of every success "
+            "rate; use --rare"
+        )
+    for mass in masses:
+        _between("--rare-mass", mass)
+        if mass >= success[0]:
+            raise UsageError(f"--rare-mass {mass}: must be below the success rate {success[0]}")
+    return [mass / success[0] for mass in masses]
+
+
+def _between(option: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise UsageError(f"{option} {value}: must lie between 0 and 1, both excluded")
+    if value < _LEAST:
+        raise UsageError(f"{option} {value}: must be at least {_LEAST}")
+
+
+def _whole(option: str, value: int, least: int, most: int, why: str = "") -> None:
+    if value < least:
+        raise UsageError(f"{option} {value}: must be at least {least}{why}")
+    if value > most:
+        raise UsageError(f"{option} {value}: must be at most {most:,}{why}")
+
+
+def _plan(
+    asked: Asked,
+    success: Sequence[float] | None,
+    pilot: Path | None,
+    of_pilot: dict[str, Any],
+    seed: int,
+    batch: BatchOptions,
+    out: Path,
+) -> BatchCheck | None:
+    """Plan, check the batch, write; only then print."""
+    import numpy as np
+
+    from fgrpo.cli.plan_output import blocks
+    from fgrpo.cli.plan_pilot import read_pilot
+    from fgrpo.plan import plan_for_pilot, plan_for_rates
+    from fgrpo.plan.write import write_plan
+    from fgrpo.provenance import provenance
+
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out}: not a folder")
+    records: PilotRecords | None = None
+    if pilot is not None:
+        by = cast("Literal['text', 'answer'] | None", of_pilot["--solutions"])
+        records = read_pilot(pilot, of_pilot["--benchmark"] or (), by)
+    try:
+        if records is not None:
+            rng = np.random.default_rng(seed)
+            found = plan_for_pilot(records.counts, rng, labelled=records.labelled, asked=asked)
+            notes = records.notes
+            if records.labelled is None and asked.rare_shares is None:
+                notes += (_NO_TEXTS,)
+            found = replace(found, warnings=found.warnings + notes)
+        else:
+            found = plan_for_rates(success or (), asked)
+    except ValueError as error:  # everything a plan refuses was asked for here
+        raise UsageError(str(error)) from error
+    checked = _check_batch(batch, found)
+    made = provenance(shlex.join(["fgrpo", *sys.argv[1:]]), None, ("numpy", "scipy", "matplotlib"))
+    page = write_plan(found, out, made_by=made, batch=checked)
+    shown = blocks(found, pilot, _width(), by=of_pilot["--solutions"] or "text")
+    if checked is not None:
+        shown += ["", *batch.blocks(checked)]
+    _print(shown)
+    print(f"\nPage: {page}")
+    return checked
+
+
+def _check_batch(batch: BatchOptions, found: Plan) -> BatchCheck | None:
+    if batch.trainer is None:
+        return None
+    if batch.group_size is None and found.recommendation.group_size is None:
+        raise UsageError(
+            "--trainer needs --group-size here: this pilot is too small to recommend one"
+        )
+    return batch.check(found.recommendation.group_size, found.asked.budget)
+
+
+def _width() -> int:
+    from rich.console import Console
+
+    return max(Console().width, _TABLE)
+
+
+def _print(shown: Sequence[Table | str]) -> None:
+    from rich.console import Console
+
+    console = Console(markup=False, highlight=False)
+    console.width = _width()
+    for block in shown:
+        console.print(block)

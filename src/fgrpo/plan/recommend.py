@@ -1,0 +1,260 @@
+"""Which group size and which γ, with the reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from fgrpo._validate import fractions, integers, refuse
+from fgrpo.plan.budget import fewest_prompts
+from fgrpo.plan.curves import GAMMAS, TARGET, flows
+from fgrpo.theory import activity_probability, tail_miss_probability
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fgrpo.plan.rates import SuccessRates
+
+CANDIDATES = (4, 8, 16, 32, 64, 128)
+LARGEST_WITHOUT_BUDGET = 64
+LEAST_ACTIVE = 0.5  # a smaller group must leave at least this share of the groups active
+LEAST_GAIN = 0.98  # a weight for its own sake must lower the drain to this share of it
+AGREEMENT = 0.5  # more than this share of the plausible distributions must lead to the advice
+LARGEST_LOOKED_AT = 2**20  # a group is safe only if no larger one up to here misses more
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A group size and a γ, or none if the pilot cannot tell.
+
+    Attributes
+    ----------
+    group_size, gamma
+        What to use; None if too little is known.
+    instead_of
+        The larger group size without weight that this matches; None if it replaces none.
+    reason
+        Two sentences.
+    agreement
+        Share of the plausible distributions of success rates that lead to this advice.
+    rare_share
+        For which rare answers.
+    """
+
+    group_size: int | None
+    gamma: float | None
+    instead_of: int | None
+    reason: str
+    agreement: float
+    rare_share: float
+
+
+class _Choice(NamedTuple):
+    size: int  # indices
+    gamma: int
+    reference: int
+    safe: bool  # the reference's tail miss, and that of all larger groups, is below the target
+
+
+def recommend(
+    rates: SuccessRates,
+    *,
+    rare_share: float,
+    budget: int | None = None,
+    min_prompts: int | None = None,
+    target: float = TARGET,
+) -> Recommendation:
+    """Choose a group size among 4, 8 … 128 and a γ among 0, 0.5 and 1.
+
+    1. The reference is the smallest group from which on the tail miss is below the target, also
+       for groups larger than allowed (a group that misses little because it is mostly dead does
+       not count); if the budget allows no such group, the largest that it allows.
+    2. A smaller group takes its place if at least half of its groups are active and if, with
+       γ = 0.5 or 1, it drains no more correct mass from unseen answers for each unit gained
+       (`fgrpo.plan.mass_flow`) than the reference does without weight.
+    3. Otherwise the reference: without weight if it is safe in the sense of rule 1, else with
+       the smallest γ that lowers the drain by at least 2%.
+
+    The choice is made under every plausible distribution of success rates; advice that no more
+    than half of them share is not given. The numbers of the reason are means over those
+    distributions that lead to it.
+
+    Parameters
+    ----------
+    rates
+        Success rates of the prompts.
+    rare_share
+        ``ρ``, the share of a prompt's correct mass that counts as rare, in (0, 1).
+    budget
+        Rollouts a step; None: groups up to 64 are allowed.
+    min_prompts
+        Prompts a step to leave; default 64, or what groups of 8 leave if that is fewer.
+    target
+        Tail miss to stay below.
+
+    Returns
+    -------
+    Recommendation
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the budget does not buy ``min_prompts`` groups of 4, or a number is out of range.
+    """
+    share = fractions("rare_share", rare_share)
+    refuse("rare_share", share, (share == 0) | (share == 1), "must lie between 0 and 1")
+    if not 0 < target < 1:
+        raise ValueError(f"target = {target} is no probability to stay below; pass say 0.05")
+    if min_prompts is not None:
+        if budget is None:
+            raise ValueError(f"min_prompts = {min_prompts} needs a budget to divide; pass one")
+        min_prompts = int(integers("min_prompts", min_prompts, 1))
+    if budget is None:
+        sizes = np.array([n for n in CANDIDATES if n <= LARGEST_WITHOUT_BUDGET])
+    else:
+        budget = int(integers("budget", budget, 2))
+        least = fewest_prompts(budget) if min_prompts is None else min_prompts
+        sizes = np.array([n for n in CANDIDATES if budget // n >= least])
+        if not sizes.size:
+            raise ValueError(
+                f"budget = {budget} does not buy {least} prompts in groups of {CANDIDATES[0]}; "
+                "raise it, or lower min_prompts"
+            )
+    wider = 2 ** np.arange(int(sizes[-1]).bit_length(), LARGEST_LOOKED_AT.bit_length())
+    active = rates.average(activity_probability(rates.nodes, sizes[:, None]))
+    missed = rates.average(
+        tail_miss_probability(
+            rates.nodes, rare_share * rates.nodes, np.concatenate([sizes, wider])[:, None]
+        )
+    )
+    gained, drained = flows(rates, np.array([rare_share]), sizes, np.array(GAMMAS))
+    drain = (drained / np.maximum(gained, 1e-300))[:, :, 0]
+    choices = [_choose(active[d], missed[d], drain[d], target) for d in range(len(rates.weights))]
+    votes = Counter((choice.size, choice.gamma) for choice in choices)
+    advice, most = votes.most_common(1)[0]
+    agreement = most / len(choices)
+    if agreement <= AGREEMENT:
+        return _undecided(sizes, votes, agreement, rare_share)
+    choice = Counter(c for c in choices if (c.size, c.gamma) == advice).most_common(1)[0][0]
+    so = [c == choice for c in choices]
+    smaller = choice.size != choice.reference
+    return Recommendation(
+        group_size=int(sizes[choice.size]),
+        gamma=GAMMAS[choice.gamma],
+        instead_of=int(sizes[choice.reference]) if smaller else None,
+        reason=_reason(
+            choice,
+            sizes,
+            active[so].mean(axis=0),
+            missed[so].mean(axis=0),
+            drain[so].mean(axis=0),
+            target=target,
+            rare_share=rare_share,
+            budget=budget,
+        ),
+        agreement=agreement,
+        rare_share=rare_share,
+    )
+
+
+def _choose(
+    active: NDArray[np.float64],
+    missed: NDArray[np.float64],
+    drain: NDArray[np.float64],
+    target: float,
+) -> _Choice:
+    """Apply the rules to one distribution: arrays over sizes, `drain` over γ and sizes.
+
+    `missed` goes on beyond the sizes allowed: small groups that are merely dead, so that larger
+    ones miss more, are not safe.
+    """
+    last = len(active) - 1
+    safe_from = int(np.flatnonzero(np.append(True, missed >= target))[-1])
+    reference, safe = min(safe_from, last), safe_from <= last
+    for size in range(reference):
+        if active[size] >= LEAST_ACTIVE:
+            for gamma in range(1, len(GAMMAS)):
+                if drain[gamma, size] <= drain[0, reference]:
+                    return _Choice(size, gamma, reference, safe)
+    enough = LEAST_GAIN * drain[0, reference]
+    helps = [g for g in range(1, len(GAMMAS)) if drain[g, reference] <= enough]
+    return _Choice(reference, helps[0] if helps and not safe else 0, reference, safe)
+
+
+def _undecided(
+    sizes: NDArray[np.int64], votes: Counter[tuple[int, int]], agreement: float, rare_share: float
+) -> Recommendation:
+    named = [
+        f"N = {sizes[size]} with γ = {GAMMAS[gamma]:g} ({count / votes.total():.0%})"
+        for (size, gamma), count in votes.most_common(3)
+    ]
+    reason = (
+        "The pilot is too small to tell: distributions of success rates that fit it lead to "
+        f"{', '.join(named[:-1])} or {named[-1]}. Sample more prompts, or each more often."
+    )
+    return Recommendation(None, None, None, reason, agreement, rare_share)
+
+
+def _reason(
+    choice: _Choice,
+    sizes: NDArray[np.int64],
+    active: NDArray[np.float64],
+    missed: NDArray[np.float64],
+    drain: NDArray[np.float64],
+    *,
+    target: float,
+    rare_share: float,
+    budget: int | None,
+) -> str:
+    """Say in two sentences why."""
+    size, reference = sizes[choice.size], sizes[choice.reference]
+    weight, limit = f"γ = {GAMMAS[choice.gamma]:g}", f"the target of {100 * target:.3g}%"
+    rare = f"the answers that have {100 * rare_share:.3g}% of the correct mass"
+    allowed = "allowed" if budget is not None else "considered without a budget"
+    per_unit = "of unseen correct mass for each unit gained"
+    here, before = drain[choice.gamma, choice.size], drain[0, choice.reference]
+    below = missed[choice.reference] < target
+    if choice.size != choice.reference:
+        first = (
+            f"Only groups of {reference} bring the tail miss, of {rare}, below {100 * target:.3g}%"
+            if choice.safe
+            else f"Even groups of {reference}, the largest {allowed}, are active and miss {rare} "
+            f"{missed[choice.reference]:.0%} of the time"
+        )
+        bought = (
+            ""
+            if budget is None
+            else (f", and leave {budget // size} prompts a step, not {budget // reference}")
+        )
+        return (
+            f"{first}; with groups of {size} it is {missed[choice.size]:.0%}. With {weight} "
+            f"groups of {size} drain {here:.3g} {per_unit}, no more than groups of {reference} "
+            f"without the weight ({before:.3g}){bought}."
+        )
+    first = (
+        f"With groups of {size}, {active[choice.size]:.0%} are active, and "
+        f"{missed[choice.size]:.0%} are active and miss {rare}"
+    )
+    if choice.safe:
+        return (
+            f"{first}: below {limit}. The weight is not needed at this size, and no smaller group "
+            f"of which half are active drains as little {per_unit} ({here:.3g}), with γ up to "
+            f"{GAMMAS[-1]:g}."
+        )
+    first += (
+        f": below {limit} only because few are active, but no larger group is {allowed}."
+        if below
+        else f": above {limit}, but no larger group is {allowed}."
+    )
+    if choice.gamma:
+        return (
+            f"{first} The weight with {weight} lowers what is drained {per_unit} from "
+            f"{before:.3g} to {here:.3g}."
+        )
+    return (
+        f"{first} The weight would hardly lower what is drained {per_unit} ({here:.3g}) "
+        "for these success rates."
+    )

@@ -1,0 +1,177 @@
+"""One run of the simulation, and groups drawn from a policy that stands still."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fgrpo.errors import UsageError
+from fgrpo.simulation.trajectory import COLUMNS, TAIL_MISS, Trajectory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from fgrpo.simulation.policy import Policy
+    from fgrpo.simulation.settings import UpdateSettings
+    from fgrpo.simulation.side import Side
+    from fgrpo.simulation.update import Step
+
+CHUNK = 20  # steps between calls of `progress`
+EPSILON = 1e-6  # added to a standard deviation, as in `fgrpo.group_advantages`
+SCALES = ("none", "std", "population_std")
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A simulated policy in the middle of a run, as the compiled code sees it."""
+
+    right: Side
+    wrong: Side
+    step: Step
+    clock: NDArray[np.float64]
+
+
+def simulate(
+    policy: Policy,
+    update: UpdateSettings,
+    *,
+    group_size: int,
+    gamma: float,
+    steps: int,
+    rng: np.random.Generator,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Trajectory:
+    """Train a categorical policy with a group a step, from one prompt.
+
+    Each step draws ``N`` actions, gives them the advantages
+    ``(1 − X/N)^γ (R_j − R̄)`` (over the group's standard deviation if asked) and makes one
+    gradient step on the logits, ``∂L/∂z_i = (c_i r_i − p_i Σ_j c_j r_j)/N`` with ``c_i`` the times
+    an action was drawn and ``r_i`` its advantage.
+
+    Parameters
+    ----------
+    policy
+        The initial policy.
+    update
+        Rewards, optimiser, learning rate, and what the advantages are divided by.
+    group_size
+        ``N >= 2``.
+    gamma
+        Focal exponent ``γ >= 0``; 0 is no weight.
+    steps
+        Number of steps, at least 1.
+    rng
+        Source of randomness; equal generators give equal runs.
+    progress
+        Is told the number of steps done now and then; what it raises ends the run.
+
+    Returns
+    -------
+    Trajectory
+        ``steps + 1`` rows: the policy before each step with the group drawn from it, and the
+        final policy.
+
+    Raises
+    ------
+    UsageError
+        If numba is not installed.
+    ValueError
+        If a number is out of range.
+
+    References
+    ----------
+    F-GRPO, arXiv 2602.06717, section 5.1 and appendix J.
+    """
+    if steps < 1:
+        raise ValueError(f"steps = {steps} must be at least 1")
+    state = start(policy, update, group_size=group_size, gamma=gamma)
+    from fgrpo.simulation.kernel import advance, describe
+
+    rows = np.full((steps + 1, len(COLUMNS)), np.nan)
+    parts = (state.right, state.wrong, state.step, state.clock)
+    for begin in range(0, steps, CHUNK):
+        end = min(begin + CHUNK, steps)
+        advance(*parts, rng, begin, end, rows)
+        progress(end)
+    describe(*parts, rows[steps])
+    return Trajectory(rows)
+
+
+def start(policy: Policy, update: UpdateSettings, *, group_size: int, gamma: float) -> State:
+    """Make the state before the first step; arguments and errors as for `simulate`."""
+    if group_size < 2:
+        raise ValueError(f"group_size = {group_size}: a group of one has no advantage; take 2 up")
+    if not 0 <= gamma < np.inf:
+        raise ValueError(f"gamma = {gamma} must be at least 0 and finite")
+    try:
+        from fgrpo.simulation.side import DECAY1, DECAY2, new_side, refresh
+        from fgrpo.simulation.update import Step
+    except ModuleNotFoundError as error:
+        if error.name != "numba":
+            raise
+        raise UsageError(
+            "the simulation needs numba: install it with  pip install 'fgrpo[simulate]'"
+        ) from error
+    p, leaves = policy.probabilities, policy.leaves
+    step = Step(
+        group_size=int(group_size),
+        gamma=float(gamma),
+        gap=float(update.reward_correct - update.reward_wrong),
+        spread=SCALES.index(update.scale),
+        epsilon=EPSILON,
+        learning_rate=float(update.learning_rate),
+        adam=update.optimizer == "adam",
+        probability=update.surrogate == "probability",
+        initial_success=policy.success_rate,
+        leaves=int(policy.sizes[leaves].sum()),
+    )
+    right, wrong = (
+        new_side(policy.logits[chosen], p[chosen], policy.sizes[chosen], leaves[chosen])
+        for chosen in (policy.correct, ~policy.correct)
+    )
+    clock = np.zeros(3)
+    clock[[DECAY1, DECAY2]] = 1.0
+    refresh(right, wrong, clock)
+    return State(right, wrong, step, clock)
+
+
+def measure_tail_miss(
+    policy: Policy, group_size: int, groups: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw groups from a policy and measure how much of the tail each mixed one misses.
+
+    Parameters
+    ----------
+    policy
+        The policy; it stays as it is.
+    group_size
+        ``N >= 2``.
+    groups
+        How many groups to draw.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray of shape (groups,)
+        For a mixed group the share of the tail's actions (`Policy.leaves`) that it does not
+        contain, else 0. The mean estimates the probability that a group is active and misses a
+        given action of the tail, averaged over these.
+
+    Raises
+    ------
+    UsageError, ValueError
+        As for `simulate`.
+    """
+    from fgrpo.simulation.settings import UpdateSettings
+
+    state = start(policy, UpdateSettings(), group_size=group_size, gamma=0.0)
+    from fgrpo.simulation.kernel import sample
+
+    rows = np.zeros((groups, len(COLUMNS)))
+    sample(state.right, state.wrong, state.step, rng, rows)
+    return rows[:, TAIL_MISS]
