@@ -57,7 +57,7 @@ def derived(
     for n in sizes:
         if n < reference and active(pairs, n) >= 0.5:
             for gamma in (0.5, 1.0):
-                if drain(pairs, rho, n, gamma) <= before:
+                if drain(pairs, rho, n, gamma) <= before <= 0.9 * drain(pairs, rho, n, 0):
                     return ("only" if safe else "even"), n, gamma, reference
     if safe:
         return "safe", reference, 0.0, reference
@@ -69,13 +69,13 @@ def derived(
 
 
 OPENINGS = {
-    "only": "Only groups of {reference} bring the tail miss",
+    "only": "It takes groups of {reference} for a tail miss",
     "even": "Even groups of {reference}, the largest (allowed|considered .*), are active",
     "safe": "With groups of {n}, .*: below the target of {target:g}%. The weight is not needed",
     "dead": "With groups of {n}, .* only because few are active, but no .*. The weight with γ",
     "dead, no help": "With groups of {n}, .* only because few are active, .* weight would hardly",
-    "weight": "With groups of {n}, .*: above the target of {target:g}%, .*. The weight with γ",
-    "no help": "With groups of {n}, .*: above the target of {target:g}%, .* weight would hardly",
+    "weight": "With groups of {n}, .*: {verdict}.*. The weight with γ",
+    "no help": "With groups of {n}, .*: {verdict}.* weight would hardly",
 }
 
 
@@ -86,7 +86,9 @@ def check(pairs: Pairs, rho: float, budget: int | None, sizes: list[int], target
     assert (got.group_size, got.gamma) == (n, gamma), case
     assert got.instead_of == (reference if n != reference else None), case
     assert (got.agreement, got.rare_share) == (1, rho)
-    pattern = OPENINGS[kind].format(reference=reference, n=n, target=100 * target)
+    seen = n == sizes[0] or drain(pairs, rho, n, 0) <= 0.9 * drain(pairs, rho, sizes[0], 0)
+    verdict = f"above the target of {100 * target:g}%" if seen else "no group .* is large enough"
+    pattern = OPENINGS[kind].format(reference=reference, n=n, target=100 * target, verdict=verdict)
     assert re.match(pattern, got.reason), case
     named = [f"{100 * rho:.3g}% of the correct mass", f"{missed(pairs, rho, n):.0%}"]
     named.append(f"{drain(pairs, rho, n, gamma):.3g}")
@@ -163,14 +165,23 @@ def test_the_weight_needs_prompts_that_differ() -> None:
 
 def test_a_mostly_dead_group_replaces_none() -> None:
     half: Pairs = [(0.3, 0.6), (0.9, 0.4)]
-    got = recommend(rates(half), rare_share=0.01, budget=512)
+    got = recommend(rates(half), rare_share=0.08, budget=512)
     assert got.instead_of == 8
     assert active(half, 4) >= 0.5
     # The same prompts and as many again that are never solved: the same drain, half as active.
     diluted = [(mu, w / 2) for mu, w in half] + [(0.0, 0.5)]
     assert active(diluted, 4) < 0.5
-    got = recommend(rates(diluted), rare_share=0.01, budget=512)
+    got = recommend(rates(diluted), rare_share=0.08, budget=512)
     assert (got.group_size, got.instead_of) == (8, None)
+
+
+def test_a_larger_group_that_changes_nothing_is_not_worth_matching() -> None:
+    # Answers so rare that no group sees them: the drain of every size is the same.
+    rare: Pairs = [(0.3, 0.6), (0.9, 0.4)]
+    assert drain(rare, 0.001, 8, 0.5) < drain(rare, 0.001, 64, 0)
+    got = recommend(rates(rare), rare_share=0.001)
+    assert (got.group_size, got.instead_of) == (64, None)
+    assert "no group considered without a budget is large enough to see those" in got.reason
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CANDIDATES = (4, 8, 16, 32, 64, 128)
 LARGEST_WITHOUT_BUDGET = 64
 LEAST_ACTIVE = 0.5  # a smaller group must leave at least this share of the groups active
+WORTH = 0.9  # a larger group is worth matching if it lowers the drain to this share
 LEAST_GAIN = 0.98  # a weight for its own sake must lower the drain to this share of it
 AGREEMENT = 0.5  # more than this share of the plausible distributions must lead to the advice
 LARGEST_LOOKED_AT = 2**20  # a group is safe only if no larger one up to here misses more
@@ -74,7 +75,8 @@ def recommend(
        not count); if the budget allows no such group, the largest that it allows.
     2. A smaller group takes its place if at least half of its groups are active and if, with
        γ = 0.5 or 1, it drains no more correct mass from unseen answers for each unit gained
-       (`fgrpo.plan.mass_flow`) than the reference does without weight.
+       (`fgrpo.plan.mass_flow`) than the reference does without weight; but only where the
+       reference's size is worth something, its drain at least 10% below the smaller group's.
     3. Otherwise the reference: without weight if it is safe in the sense of rule 1, else with
        the smallest γ that lowers the drain by at least 2%.
 
@@ -175,7 +177,8 @@ def _choose(
     safe_from = int(np.flatnonzero(np.append(True, missed >= target))[-1])
     reference, safe = min(safe_from, last), safe_from <= last
     for size in range(reference):
-        if active[size] >= LEAST_ACTIVE:
+        worth = drain[0, reference] <= WORTH * drain[0, size]
+        if worth and active[size] >= LEAST_ACTIVE:
             for gamma in range(1, len(GAMMAS)):
                 if drain[gamma, size] <= drain[0, reference]:
                     return _Choice(size, gamma, reference, safe)
@@ -219,7 +222,7 @@ def _reason(
     below = missed[choice.reference] < target
     if choice.size != choice.reference:
         first = (
-            f"Only groups of {reference} bring the tail miss, of {rare}, below {100 * target:.3g}%"
+            f"It takes groups of {reference} for a tail miss, of {rare}, below {100 * target:.3g}%"
             if choice.safe
             else f"Even groups of {reference}, the largest {allowed}, are active and miss {rare} "
             f"{missed[choice.reference]:.0%} of the time"
@@ -247,6 +250,8 @@ def _reason(
     first += (
         f": below {limit} only because few are active, but no larger group is {allowed}."
         if below
+        else f": no group {allowed} is large enough to see those."
+        if choice.size and drain[0, choice.size] > WORTH * drain[0, 0]
         else f": above {limit}, but no larger group is {allowed}."
     )
     if choice.gamma:
