@@ -23,8 +23,9 @@ from fgrpo.compare import (
 )
 from fgrpo.compare.arms import align, check_k
 from fgrpo.compare.generations import subsample_differences
-from fgrpo.compare.result import points, summarise
+from fgrpo.compare.result import summarise
 from fgrpo.passk import pass_at_k
+from fgrpo.presentation.numbers import points
 from fgrpo.records import Counts
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from fgrpo.errors import RunError, UsageError
 from fgrpo.files import locked
 from fgrpo.recipes.settings import PositiveInt, Settings
-from fgrpo.run_folder import check_run_folder, claim, clear, differences, note_start
+from fgrpo.run_folder import check_run_folder, claim, clear, differences, note_start, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,3 +201,46 @@ def test_clearing_cut_short_leaves_a_run_folder(
     check_run_folder(tmp_path)
     claim(tmp_path, SMALL, NOTE)
     assert (tmp_path / "zebra").exists()
+
+
+def test_a_folder_is_made_claimed_and_held_until_the_block_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "new"
+    for _ in range(2):
+        with opened(folder, SMALL, NOTE):
+            assert (folder / "recipe.yaml").exists()
+            with pytest.raises(RunError, match="another process"), opened(folder, SMALL, NOTE):
+                pass
+    with (
+        pytest.raises(UsageError, match="made by another recipe: name is 'small' there"),
+        opened(folder, Small(name="other"), NOTE),
+    ):
+        pass
+    with opened(folder, Small(note="else"), NOTE):  # released after the refusal
+        pass
+
+
+def test_opened_afresh_it_is_emptied_and_another_recipe_may_come(tmp_path: Path) -> None:
+    with opened(tmp_path, SMALL, NOTE):
+        (tmp_path / "result").touch()
+    with opened(tmp_path, Small(name="other"), NOTE, fresh=True):
+        assert {path.name for path in tmp_path.iterdir()} == {"lock", "recipe.yaml"}
+    thesis = tmp_path / "elsewhere" / "thesis.tex"
+    thesis.parent.mkdir()
+    thesis.touch()
+    with (
+        pytest.raises(UsageError, match="not a run folder"),
+        opened(thesis.parent, SMALL, NOTE, fresh=True),
+    ):
+        pass
+    assert [path.name for path in thesis.parent.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, fresh: bool) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with (
+            pytest.raises(UsageError, match=r"file.*cannot be written \(.*with --out$"),
+            opened(folder, SMALL, NOTE, fresh=fresh),
+        ):
+            pass

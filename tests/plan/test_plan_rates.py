@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from fgrpo.plan.rates import SuccessRates
+from fgrpo.plan.rates import Band, SuccessRates
 from fgrpo.theory import tail_miss_probability
 
 SHAPES = [0.05, 0.07, 0.3, 1.0, 2.5, 10.0, 31.0, 320.0, 1000.0]
@@ -174,3 +174,15 @@ def test_other_bad_arguments_are_named() -> None:
     for level in (0.0, 1.0, np.nan):
         with pytest.raises(ValueError, match=r"level = .* is out of range"):
             rates.band([1.0], level)
+
+
+def test_parts_complements_and_multiples_of_a_band() -> None:
+    rows = Band(*(np.array([[v, v + 0.5], [v, v]]) for v in (0.25, 0.125, 0.5)))
+    assert [side.tolist() for side in rows.at(0)] == [[0.25, 0.75], [0.125, 0.625], [0.5, 1.0]]
+    assert rows.at((0, 1)) == (0.75, 0.625, 1.0)
+    assert rows.at((0, 1)).complement() == (0.25, 0.0, 0.375)  # what is high has little left
+    assert [side.tolist() for side in rows.at(1).times(np.array([8.0, 0.0]))] == [
+        [2, 0],
+        [1, 0],
+        [4, 0],
+    ]

@@ -125,7 +125,10 @@ def test_every_part_is_in_the_tables() -> None:
     tables = csv_tables(plan)
     assert set(tables) == {"curves.csv", "turning_points.csv"}
     labels = [row["part"] for row in read(tables["curves.csv"])]
-    assert labels == ["success rate 0.1"] * 2 + ["success rate 0.5"] * 2
+    mixed = "all success rates, evenly mixed"
+    assert labels == ["success rate 0.1"] * 2 + ["success rate 0.5"] * 2 + [mixed] * 2
+    drain = read(tables["curves.csv"])[5]["drain_0.05_gamma_0.5"]
+    assert drain == repr(float(plan.mixture.curves.drain.mean[1, 0, 1]))
     turning = read(tables["turning_points.csv"])
     assert [row["rare_share"] for row in turning] == ["0.05", "0.2"] * 2
     for row, wanted in zip(turning, turning_rows(plan), strict=True):
@@ -136,6 +139,15 @@ def test_every_part_is_in_the_tables() -> None:
         safe = next(n for n in range(worst, 3000) if missed[n] < 0.05)
         assert (row["worst"], row["safe"]) == (str(worst), str(safe))
         assert (wanted["worst"], wanted["safe"], wanted["target"]) == (worst, safe, 0.05)
+        assert (row["mostly_dead"], wanted["mostly_dead"]) == ("False", False)
+
+
+def test_what_is_above_a_million_is_empty() -> None:
+    plan = plan_for_rates([1e-7], Asked(rare_shares=(0.1,), group_sizes=(2,)))
+    (row,) = read(csv_tables(plan)["turning_points.csv"])
+    assert (row["worst"], row["safe"]) == ("", "")
+    (rare,) = summary(plan)["parts"][0]["rare"]
+    assert (rare["worst"], rare["safe"], rare["mostly_dead"]) == (None, None, False)
 
 
 def test_shares_that_look_alike_have_columns_of_their_own() -> None:
@@ -173,9 +185,11 @@ def test_summary_is_json_and_holds_the_plan() -> None:
     assert part["group_sizes"] == [2, 4, 8]
     assert part["active"]["low"] == curves.active.low.tolist()
     assert part["all_right"]["mean"] == curves.all_right.mean.tolist()
-    (rare,) = part["rare"]
+    rare, *_ = part["rare"]
     assert (rare["worst"], rare["safe"]) == (curves.worst[0], curves.safe[0])
-    assert rare["share"] == found.rare.share.mean == content["asked"]["rare_shares"][0]
+    assert [one["share"] for one in part["rare"]] == content["asked"]["rare_shares"]
+    assert content["asked"]["rare_shares"] == [0.05, 0.1, 0.2]
+    assert content["mixture"] == part
     assert rare["tail_miss"]["high"] == curves.tail_miss.high[0].tolist()
     assert rare["drain"][1] == {
         "gamma": 0.5,
@@ -197,6 +211,11 @@ def test_summary_is_json_and_holds_the_plan() -> None:
 
 
 def test_summary_without_pilot_and_without_advice() -> None:
+    several = plan_for_rates([0.2, 0.6], Asked(group_sizes=(2, 8)))
+    mixed = summary(several)["mixture"]
+    assert mixed["label"] == several.mixture.label
+    drain = several.mixture.curves.drain.mean[0, 2].tolist()
+    assert mixed["rare"][2]["drain"][0]["mean"] == drain
     plan = plan_for_rates([0.2])
     plan = replace(plan, recommendation=replace(plan.recommendation, group_size=None, gamma=None))
     content = summary(plan)

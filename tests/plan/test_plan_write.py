@@ -18,12 +18,14 @@ from fgrpo.plan import (
     Solutions,
     TrlBatch,
     check,
+    pictures,
     plan_for_pilot,
     plan_for_rates,
 )
 from fgrpo.plan.figures import drain_figure, tail_miss_figure
 from fgrpo.plan.tables import csv_tables, summary
 from fgrpo.plan.write import write_plan
+from fgrpo.presentation.figures import DrawnFigure
 from fgrpo.presentation.numbers import percent
 from fgrpo.records import Counts
 
@@ -69,6 +71,19 @@ class Page(HTMLParser):
 
     def of(self, tag: str) -> list[dict[str, str | None]]:
         return [found for name, found in self.elements if name == tag]
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pages have their pictures' words without the pictures, which take their time."""
+
+    def blank(figure: None, name: str, title: str, caption: str, alt: str) -> DrawnFigure:
+        return DrawnFigure(name, title, caption, alt, b"<svg/>", b"\x89PNG")
+
+    monkeypatch.setattr(pictures, "save", blank)
+    for name in vars(pictures):
+        if name.endswith("_figure"):
+            monkeypatch.setattr(pictures, name, lambda *_, **__: None)
 
 
 def pilot_plan(
@@ -132,6 +147,7 @@ def test_files_of_a_guess_and_their_contents(tmp_path: Path) -> None:
             assert b"<svg" in data
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_files_of_several_guesses_and_of_a_pilot(tmp_path: Path) -> None:
     plan = plan_for_rates([0.1, 0.5], replace(SMALL, rare_shares=(0.1, 0.3)))
     page = written(plan, tmp_path / "guesses")
@@ -157,6 +173,7 @@ def test_same_plan_same_bytes(tmp_path: Path) -> None:
     assert contents(tmp_path / "b")["report.html"] != first["report.html"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_only_an_earlier_plans_own_files_are_removed(tmp_path: Path) -> None:
     written(plan_for_rates([0.1, 0.5], SMALL), tmp_path)
     written(pilot_plan(), tmp_path)
@@ -251,6 +268,7 @@ def test_tables_of_the_page_hold_the_plans_numbers(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_good_turing_is_told(tmp_path: Path) -> None:
     # Singletons over correct samples: 1/3, 0, 0, 1/5, 0, 0, 0 of the 7 prompts with two or more.
     text = written(pilot_plan(), tmp_path).text
@@ -267,8 +285,57 @@ def test_good_turing_is_told(tmp_path: Path) -> None:
     text = written(replace(left_out, pilot=findings), tmp_path).text
     assert "1 prompt is left out, as 2 correct samples have no label" in text
     assert "left out, as" not in told
+    assert "The rare shares of this page are chosen, not estimated" in told
+    assert "go nearly all differ" not in told
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_texts_that_nearly_all_differ_say_little(tmp_path: Path) -> None:
+    # One pair in 9 prompts of 8: 8 + 1 − (2/8)/9 … 97% are singletons.
+    solutions = [np.array([2] + [1] * 6), *[np.ones(8, np.int64)] * 8]
+    names = tuple(f"p{i}" for i in range(9))
+    labelled = LabelledPilot(
+        tuple(Solutions(name, 8, one) for name, one in zip(names, solutions, strict=True)),
+        *(72, 0, ()),
+    )
+    plan = plan_for_pilot(
+        Counts(names, np.full(9, 8), np.full(9, 8)),
+        np.random.default_rng(0),
+        labelled=labelled,
+        asked=SMALL,
+    )
+    text = written(plan, tmp_path).text
+    assert f"{100 * (8 + 6 / 8) / 9:.1f}%" in text
+    assert "As texts go nearly all differ, so the estimate says little of the policy." in text
+    assert "What it cannot tell:" not in text
+    assert "chosen, not estimated" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_safe_sizes_that_rest_on_the_tail_or_mean_nothing_are_marked(tmp_path: Path) -> None:
+    told = "A safe N beyond the pilot's 8 samples of a prompt rests on the tail"
+    plan = pilot_plan()
+    assert plan.parts[0].curves.safe[0] > 8  # type: ignore[operator]
+    text = written(plan, tmp_path).text
+    assert text.count(told) == 1
+    curves = plan.parts[0].curves
+
+    def shown(**changed: Any) -> Page:
+        part = replace(plan.parts[0], curves=replace(curves, **changed))
+        return written(replace(plan, parts=(part,), mixture=part), tmp_path)
+
+    assert told not in shown(safe=(8, 8, 8)).text
+    assert told in shown(safe=(8, None, 8)).text
+    page = shown(mostly_dead=(True, True, True))
+    assert told not in page.text
+    assert "Mostly dead: at no N of the table are half of the groups active" in page.text
+    assert [row[3] for row in page.tables["Worst and safe group sizes"][1:]] == ["mostly dead"] * 3
+    assert "groups mostly dead" in (page.of("img")[0]["alt"] or "")
+    assert "Mostly dead:" not in text
+    assert told not in written(plan_for_rates([0.01], SMALL), tmp_path).text
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_pilots_without_solutions_say_so(tmp_path: Path) -> None:
     text = written(pilot_plan(solutions=False), tmp_path).text
     assert "records come without texts" in text
@@ -277,6 +344,7 @@ def test_pilots_without_solutions_say_so(tmp_path: Path) -> None:
     assert "No prompt has two correct samples, so the pilot says nothing" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_advice_comes_first_and_warnings_follow(tmp_path: Path) -> None:
     plan = pilot_plan()
     advice = replace(plan.recommendation, group_size=8, gamma=0.5, reason="So.", agreement=0.8)
@@ -304,6 +372,7 @@ def test_advice_comes_first_and_warnings_follow(tmp_path: Path) -> None:
     assert "of the distributions of success rates that fit" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_batch_is_judged(tmp_path: Path) -> None:
     plan = plan_for_rates([0.3], SMALL)
     assert "The batch" not in written(plan, tmp_path).text
@@ -338,8 +407,9 @@ def test_hostile_labels_are_only_text(tmp_path: Path) -> None:
     assert content["made_by"] == made
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_size_that_no_run_has_is_not_written_out(tmp_path: Path) -> None:
     plan = plan_for_rates([1e-7], SMALL)
     page = written(plan, tmp_path)
-    assert plan.parts[0].curves.worst[0] > 1e6
+    assert plan.parts[0].curves.worst == (None,)
     assert page.tables["Worst and safe group sizes"][1][2:] == ["more than a million"] * 2

@@ -70,6 +70,7 @@ def inches(figure, artist):
         ("", ("matplotlib", "jinja2")),
         (".series", ("matplotlib", "jinja2")),
         (".numbers", ("matplotlib", "jinja2", "scipy")),
+        (".tables", ("matplotlib", "jinja2", "scipy")),
         (".figures", ("matplotlib.pyplot", "jinja2", "fgrpo.report")),
         (".page", ("matplotlib", "fgrpo.report", "fgrpo.diagnose")),
     ],

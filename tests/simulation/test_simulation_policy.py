@@ -10,7 +10,7 @@ from fgrpo.errors import UsageError
 from fgrpo.simulation import Policy, UpdateSettings, measure_tail_miss, simulate
 from fgrpo.simulation.engine import start
 from fgrpo.simulation.kernel import advance
-from fgrpo.simulation.side import ALL, MOVES, TOP_RESTING, mass
+from fgrpo.simulation.side import ALL, MOVES, TOP_RESTING, Z, mass, refresh
 
 
 def test_actions_of_one_logit_and_correctness_are_one_class() -> None:
@@ -60,7 +60,7 @@ def test_logits_count_by_their_differences_whatever_their_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("logits", "correct", "leaves"),
+    ("logits", "correct", "tail"),
     [
         ([5.0, 3.0, 0.0], [True, True, False], [3.0]),
         ([5.0, 3.0, 1.0, 9.0], [True, True, True, False], [1.0, 3.0]),
@@ -68,17 +68,17 @@ def test_logits_count_by_their_differences_whatever_their_size() -> None:
         ([3.0, 3.0, 0.0, 0.0], [True, True, False, True], [0.0]),
     ],
 )
-def test_leaves_are_the_correct_classes_below_the_most_probable(
-    logits: list[float], correct: list[bool], leaves: list[float]
+def test_the_tail_is_the_correct_classes_below_the_most_probable(
+    logits: list[float], correct: list[bool], tail: list[float]
 ) -> None:
     policy = Policy.from_logits(logits, np.array(correct))
-    assert policy.logits[policy.leaves].tolist() == leaves
-    assert policy.correct[policy.leaves].all()
+    assert policy.logits[policy.tail].tolist() == tail
+    assert policy.correct[policy.tail].all()
 
 
-def test_equal_classes_that_are_all_the_correct_ones_are_all_leaves() -> None:
-    assert Policy.anchored(10, 3, anchor=3.0).leaves.tolist() == [True, True, False]
-    assert Policy.anchored(10, 1).leaves.tolist() == [True, False]
+def test_equal_classes_that_are_all_the_correct_ones_are_all_tail() -> None:
+    assert Policy.anchored(10, 3, anchor=3.0).tail.tolist() == [True, True, False]
+    assert Policy.anchored(10, 1).tail.tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,16 @@ def test_an_anchored_policy_has_right_and_wrong_actions(actions: int, correct: i
         Policy.anchored(actions, correct)
     with pytest.raises(ValueError, match="logits"):
         Policy.anchored(10, 3, anchor=float("nan"))
+
+
+@pytest.mark.parametrize("sizes", [[2, 10**8 - 1], [1 << 62, 1 << 62, 1 << 62]])
+def test_more_actions_than_memory_has_room_for_are_refused(sizes: list[int]) -> None:
+    correct = np.arange(len(sizes)) == 0
+    with pytest.raises(ValueError, match=r"has [\d,]+ actions; 100,000,000 is the most"):
+        Policy(np.arange(float(len(sizes))), correct, np.array(sizes))
+    with pytest.raises(ValueError, match="has 3,000,000,000 actions"):
+        Policy.anchored(3 * 10**9)
+    assert Policy.anchored(10**8, 2).sizes.sum() == 10**8
 
 
 def test_classes_of_unequal_number_are_refused() -> None:
@@ -196,3 +206,16 @@ def test_no_action_rests_that_would_take_many_tries_to_find(optimizer: str) -> N
         assert resting > 100
         tries = 4000 * resting * side.total[TOP_RESTING] / sum(map(mass, sides))
         assert tries < side.size[ALL]  # in a step, which passes over the moving ones anyway
+
+
+@pytest.mark.parametrize("logit", [np.inf, np.nan])
+def test_nothing_is_drawn_from_logits_that_overflowed(logit: float) -> None:
+    """To find a resting action among weights that are no numbers would take for ever."""
+    state = start(Policy.anchored(50, 5), UpdateSettings(), group_size=8, gamma=0.0)
+    sides, rng = (state.right, state.wrong), np.random.default_rng(0)
+    state.right.actions[Z, 0] = logit
+    refresh(*sides, state.clock)
+    rows, before = np.full((5, 6), 7.0), rng.bit_generator.state
+    advance(*sides, state.step, state.clock, rng, 0, 5, rows)
+    assert (rows == 7.0).all()
+    assert rng.bit_generator.state == before

@@ -55,14 +55,14 @@ class Dense:
         p = softmax(self.z)
         lost = np.maximum(0, self.first - p)[self.right].sum() / self.first[self.right].sum()
         successes = counts[self.right].sum()
-        leaves = self.right & (self.kind != 1)
+        tail = self.right & (self.kind != 1)
         mixed = 0 < successes < self.group_size
         return [
             p[self.right].sum(),
             1 - lost,
             -(p * np.log(p, out=np.zeros_like(p), where=p > 0)).sum(),
             p[self.right & (counts == 0)].sum(),
-            (counts[leaves] == 0).mean() if mixed else 0.0,
+            (counts[tail] == 0).mean() if mixed else 0.0,
             successes / self.group_size,
         ]
 

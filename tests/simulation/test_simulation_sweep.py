@@ -101,6 +101,14 @@ def test_a_failure_in_one_run_ends_the_others(tmp_path):
     assert threading.active_count() == before
 
 
+def test_a_run_that_overflows_leaves_nothing(tmp_path):
+    with pytest.raises(RunError, match="overflowed within 20 steps"):
+        sweep(tmp_path, {"update": {"learning_rate": 1e308}})
+    assert not list((tmp_path / "trajectories").iterdir())
+    with pytest.raises(RunError, match="overflowed"):  # the same again, whatever lies there
+        sweep(tmp_path, {"update": {"learning_rate": 1e308}})
+
+
 def test_another_recipe_or_another_policy_is_refused(finished, tmp_path):
     with pytest.raises(UsageError, match="steps is 30 there, 31 here"):
         sweep(finished, {"steps": 31})
@@ -128,7 +136,13 @@ def test_fresh_deletes_runs_alone(tmp_path):
         ("logit,correct\n1,1\nx,0\n", ":3: logit 'x' is not a finite number"),
         ("logit,correct\nnan,1\n", ":2: logit 'nan' is not a finite number"),
         ("logit,correct\n1,2\n", ":2: correct '2' must be 0 or 1"),
-        ("logit,correct,count\n1,1,0\n", ":2: count '0' must be a whole number from 1 up"),
+        (
+            "logit,correct,count\n1,1,0\n",
+            ":2: count '0' must be a whole number from 1 to 100,",
+        ),
+        ("logit,correct,count\n1,1,100000001\n", ":2: count '100000001' must be a whole number"),
+        (f"logit,correct,count\n1,1,{'9' * 5000}\n", ":2: count '999"),
+        ("logit,correct,count\n1,1,100000000\n0,0,1\n", "has 100,000,001 actions; 100,000,000"),
         ("logit,correct\n1\n", ":2: has another number of values"),
         ("logit,correct\n1,1,1\n", ":2: has another number of values"),
         ("logit,correct\n1,1\n2,1\n", "no wrong action"),
@@ -159,6 +173,7 @@ def test_a_policy_file_of_single_actions_equals_one_of_counts(tmp_path):
     ("changes", "told"),
     [
         ({"policy": {"actions": 10, "correct": 10}}, "must be below actions"),
+        ({"policy": {"actions": 3 * 10**9}}, "less than or equal to 100000000"),
         ({"update": {"reward_wrong": 1}}, "must be above reward_wrong"),
         ({"group_sizes": [4, 4]}, "given twice: 4"),
         ({"group_sizes": [1]}, "greater than or equal to 2"),
@@ -180,8 +195,8 @@ def test_two_exponents_that_look_alike_are_two_runs(tmp_path):
 @pytest.mark.parametrize(
     ("file", "text", "told"),
     [
-        ("tail-miss.csv", "", "holds 0 rows instead of 2 of 5 numbers"),
-        ("tail-miss.csv", "header\n4,1,1,1,1\n64,1,,1,1\n", "something that is not a number"),
+        ("tail-miss.csv", "", "holds 0 rows instead of 2 of 4 numbers"),
+        ("tail-miss.csv", "header\n4,1,1,1\n64,1,,1\n", "something that is not a number"),
         ("trajectories/n-4_gamma-1_seed-0.csv", "header\n0,1,x\n", "damaged .*'x'"),
         ("trajectories/n-4_gamma-1_seed-0.csv", "header\n0,1\n1\n", "damaged"),
     ],

@@ -1,5 +1,6 @@
 """The simulation against the paper's formulas, and what every run promises."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from fgrpo.errors import RunError
 from fgrpo.simulation import Policy, UpdateSettings, engine, measure_tail_miss, simulate
 from fgrpo.simulation.drawing import draw
 from fgrpo.simulation.engine import start
@@ -104,7 +106,7 @@ TAILS = {
     "anchored": Policy.anchored(400, 60),
     "one kind of correct": Policy.anchored(400, 60, anchor=3.0),
     "one correct": Policy.anchored(50, 1, anchor=2.0),
-    "several kinds of leaves": Policy(
+    "a tail of several kinds": Policy(
         np.array([4.0, 1.0, 2.0, 0.0, -1.0, 0.5]),
         np.array([True, True, True, True, False, False]),
         np.array([2, 1, 20, 40, 300, 1]),
@@ -118,14 +120,14 @@ def test_the_measured_tail_miss_is_that_of_lemma_3_1(name: str, group_size: int)
     policy = TAILS[name]
     # The anchor, or all correct actions where none stands out.
     top = policy.logits == policy.logits[policy.correct].max()
-    leaves = policy.correct & ~top if (policy.correct & ~top).any() else policy.correct
-    share = policy.sizes[leaves] / policy.sizes[leaves].sum()
+    tail = policy.correct & ~top if (policy.correct & ~top).any() else policy.correct
+    share = policy.sizes[tail] / policy.sizes[tail].sum()
     mu = policy.sizes[policy.correct] @ policy.probabilities[policy.correct]
-    expected = share @ tail_miss_probability(mu, policy.probabilities[leaves], group_size)
+    expected = share @ tail_miss_probability(mu, policy.probabilities[tail], group_size)
     missed = measure_tail_miss(policy, group_size, 4000, np.random.default_rng(group_size))
     assert missed.shape == (4000,)
     assert ((missed >= 0) & (missed < 1 + 1e-15)).all()
-    whole = missed * policy.sizes[leaves].sum()
+    whole = missed * policy.sizes[tail].sum()
     np.testing.assert_allclose(whole, np.round(whole), atol=1e-9)
     error = np.sqrt(max(missed.var(), expected / 4000) / 4000)  # a rare miss may not occur
     assert abs(missed.mean() - expected) < 4.5 * error + 1e-12
@@ -182,19 +184,30 @@ def test_progress_counts_the_steps_and_can_end_a_run() -> None:
     assert done == [20, 40]
 
 
-def test_the_figures_transition_from_sparing_to_collapse_to_cover() -> None:
-    """Figure 2 in small: only groups of a middle size lose rare correct actions."""
-    policy = Policy.anchored(2000, 160)
-    final = {}
-    for group_size, gamma in [(2, 0.0), (64, 0.0), (64, 1.0), (4096, 0.0)]:
-        rng = np.random.default_rng(3)
-        settings = UpdateSettings()
-        arguments = {"group_size": group_size, "gamma": gamma, "steps": 1000, "rng": rng}
-        rows = simulate(policy, settings, **arguments)
-        assert rows.q_pos[0] == pytest.approx(policy.success_rate)
-        assert rows.m_ret[0] == pytest.approx(1)
-        final[group_size, gamma] = rows.m_ret[-1]
-    assert final[64, 0.0] < 0.3
-    assert final[2, 0.0] > 0.6
-    assert final[4096, 0.0] > 0.95
-    assert final[64, 1.0] > final[64, 0.0] + 0.05
+OVERFLOWING = [
+    {"learning_rate": 1e308},
+    {"learning_rate": 1e308, "surrogate": "probability", "scale": "std"},
+    {"reward_correct": 1e308, "reward_wrong": -1e308},  # their difference is infinite
+    {"reward_correct": 1e308, "reward_wrong": -1e308, "optimizer": "sgd"},
+]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 30])
+@pytest.mark.parametrize("group_size", [16, 2000])
+@pytest.mark.parametrize("settings", OVERFLOWING, ids=["rate", "std", "rewards", "sgd"])
+def test_an_overflow_is_said(settings: dict, group_size: int, steps: int) -> None:
+    update = UpdateSettings(**settings)
+    seen: list[int] = []
+    within = "1 step;" if steps == 1 else f"{min(steps, 20)} steps;"
+    told = f"overflowed within {within} lower the learning rate, {update.learning_rate:g}, or"
+    with pytest.raises(RunError, match=re.escape(told)):
+        simulate(
+            Policy.anchored(400, 60),
+            update,
+            group_size=group_size,
+            gamma=0.0,
+            steps=steps,
+            rng=np.random.default_rng(0),
+            progress=seen.append,
+        )
+    assert seen in ([], [1])  # one step is made before the policy after it is looked at

@@ -114,7 +114,7 @@ def _blocks(comparisons: list[Comparison], *, verdicts: bool = True) -> list[Tab
     """Return a table with a row per k, then the verdicts, or else only the caveats."""
     from rich.table import Table
 
-    from fgrpo.compare.result import points
+    from fgrpo.presentation.numbers import points
 
     table = Table(title=f"Noise covered: {comparisons[0].noise}", title_justify="left")
     for column in ("", "A", "B", "B − A", "95% interval", "p"):

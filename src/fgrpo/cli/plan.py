@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import sys
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from fgrpo.cli.plan_asked import asked_for, check_together
 from fgrpo.cli.plan_batch import BatchOptions
 from fgrpo.errors import UsageError
 
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from fgrpo.plan.batches.check import BatchCheck
 
 _TABLE = 80  # columns at least; on a narrower terminal lines break, and nothing is cut
-_LEAST = 1e-9  # of a share or success rate
-_LARGEST_GROUP = 1_000_000
-_LARGEST_BUDGET = 1_000_000_000
-_NO_TEXTS = "The pilot holds no texts: the rare shares are guesses."
 _TRL, _VERL = "Batches of TRL", "Batches of verl"
 
 
@@ -69,8 +65,7 @@ def plan(
             "--rare",
             metavar="SHARE…",
             help="Which answers are rare: those with this share ρ of a prompt's correct mass, so "
-            "with the probability τ = ρ × success rate. Default: what a pilot says (Good–Turing), "
-            "else 0.05 0.1 0.2.",
+            "with the probability τ = ρ × success rate; default 0.05 0.1 0.2.",
         ),
     ] = None,
     rare_mass: Annotated[
@@ -235,10 +230,10 @@ def plan(
         "--out": out,
     }
     of_pilot = {"--benchmark": benchmark, "--solutions": solutions}
-    _check_together(success, pilot, batch, planned, of_pilot)
+    check_together(success, pilot, batch, planned, of_pilot)
     try:
         if success or pilot:
-            asked = _asked(planned, success)
+            asked = asked_for(planned, success)
             checked = _plan(asked, success, pilot, of_pilot, seed, batch, out or Path("runs/plan"))
         else:
             checked = batch.check(None, None)
@@ -248,107 +243,6 @@ def plan(
         raise typer.Exit(130) from None
     if checked is not None and not checked.valid:
         raise typer.Exit(2)
-
-
-def _check_together(
-    success: Sequence[float] | None,
-    pilot: Path | None,
-    batch: BatchOptions,
-    planned: dict[str, Any],
-    of_pilot: dict[str, Any],
-) -> None:
-    """Refuse options that do not go together."""
-    if success and pilot:
-        raise UsageError("--success and --pilot: give one of them; a pilot needs no guess")
-    batch.validate()
-    planning = bool(success or pilot)
-    if not planning and batch.trainer is None:
-        raise UsageError(
-            "nothing to plan for: give success rates (--success 0.3), a pilot (--pilot PATH), or "
-            "batch settings alone (--trainer)"
-        )
-    needless = {} if planning else planned
-    if pilot is None:
-        needless = {**needless, **of_pilot}
-    for option, value in needless.items():
-        if value is not None:
-            needed = "--pilot" if option in of_pilot else "--success or --pilot"
-            raise UsageError(f"{option} needs {needed}")
-    if planned["--min-prompts"] is not None and planned["--budget"] is None:
-        raise UsageError("--min-prompts needs --budget: they are prompts that a budget leaves")
-    if not planning and batch.group_size is None:
-        raise UsageError("--trainer needs --group-size where nothing recommends one")
-    solutions = of_pilot["--solutions"]
-    if solutions not in (None, "text", "answer"):
-        raise UsageError(f"--solutions {solutions}: must be text or answer")
-
-
-def _asked(planned: dict[str, Any], success: Sequence[float] | None) -> Asked:
-    """Check the numbers, under the names of their options."""
-    from fgrpo.plan import Asked
-
-    for rate in success or ():
-        _between("--success", rate)
-    if success and len(set(success)) < len(success):
-        raise UsageError(f"--success {' '.join(map(repr, success))}: name each rate once")
-    given: dict[str, Any] = {}
-    if (shares := _shares(planned, success)) is not None:
-        given["rare_shares"] = tuple(sorted(set(shares)))
-    if (sizes := planned["--group-sizes"]) is not None:
-        for size in sizes:
-            _whole("--group-sizes", size, 2, _LARGEST_GROUP)
-        given["group_sizes"] = tuple(sorted(set(sizes)))
-    if (gammas := planned["--gammas"]) is not None:
-        for gamma in gammas:
-            if not (gamma >= 0 and math.isfinite(gamma)):
-                raise UsageError(f"--gammas {gamma}: must be a number of at least 0")
-        given["gammas"] = tuple(sorted(set(gammas)))
-    for name in ("target", "level"):
-        if (value := planned[f"--{name}"]) is not None:
-            _between(f"--{name}", value)
-            given[name] = value
-    if (budget := planned["--budget"]) is not None:
-        _whole("--budget", budget, 4, _LARGEST_BUDGET, " (groups of 4 are the smallest advised)")
-        given["budget"] = budget
-    if (least := planned["--min-prompts"]) is not None:
-        _whole("--min-prompts", least, 1, budget // 4, f" (--budget {budget} in groups of 4)")
-        given["min_prompts"] = least
-    return Asked(**given)
-
-
-def _shares(planned: dict[str, Any], success: Sequence[float] | None) -> list[float] | None:
-    """Return the shares of the correct mass that are called rare, however they were given."""
-    shares, masses = planned["--rare"], planned["--rare-mass"]
-    if masses is None:
-        for share in shares or ():
-            _between("--rare", share)
-        return cast("list[float] | None", shares)
-    if shares is not None:
-        raise UsageError("--rare and --rare-mass: give one of them")
-    if not success or len(success) > 1:
-        raise UsageError(
-            "--rare-mass needs one --success, as a probability is another share of every success "
-            "rate; use --rare"
-        )
-    for mass in masses:
-        _between("--rare-mass", mass)
-        if mass >= success[0]:
-            raise UsageError(f"--rare-mass {mass}: must be below the success rate {success[0]}")
-    return [mass / success[0] for mass in masses]
-
-
-def _between(option: str, value: float) -> None:
-    if not 0 < value < 1:
-        raise UsageError(f"{option} {value}: must lie between 0 and 1, both excluded")
-    if value < _LEAST:
-        raise UsageError(f"{option} {value}: must be at least {_LEAST}")
-
-
-def _whole(option: str, value: int, least: int, most: int, why: str = "") -> None:
-    if value < least:
-        raise UsageError(f"{option} {value}: must be at least {least}{why}")
-    if value > most:
-        raise UsageError(f"{option} {value}: must be at most {most:,}{why}")
 
 
 def _plan(
@@ -379,10 +273,7 @@ def _plan(
         if records is not None:
             rng = np.random.default_rng(seed)
             found = plan_for_pilot(records.counts, rng, labelled=records.labelled, asked=asked)
-            notes = records.notes
-            if records.labelled is None and asked.rare_shares is None:
-                notes += (_NO_TEXTS,)
-            found = replace(found, warnings=found.warnings + notes)
+            found = replace(found, warnings=found.warnings + records.notes)
         else:
             found = plan_for_rates(success or (), asked)
     except ValueError as error:  # everything a plan refuses was asked for here

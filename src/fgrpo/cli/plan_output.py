@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgrpo.presentation.numbers import percent
+from fgrpo.plan.words import CHOSEN, nearly_all_differ, safe_name, turning_name, turning_notes
+from fgrpo.presentation.numbers import percent, share_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from fgrpo.plan.planning import Part, PilotFindings, Plan
     from fgrpo.plan.rates import Band
-    from fgrpo.plan.solutions import Estimate as SolutionEstimate
 
 _GAP = 2  # columns between two columns of a table
 _NONE = "–"
@@ -40,6 +40,7 @@ _LIMITS = (
     "Solutions are as different as their {labels}: this is the mass of all unseen ones together, "
     "and says neither which they are nor how common any of them is."
 )
+_NEARLY_ALL = "As {labels} go nearly all differ, so it says little of the policy."
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +83,18 @@ def blocks(found: Plan, pilot: Path | None, width: int, by: str = "text") -> lis
     for part in found.parts:
         findings = found.pilot
         counted = _unsampled_counted(findings)
-        groups = [_activity(part, findings), *counted, _tail_miss(part), _unsampled(part)]
+        # With a budget the tail miss stands beside what it buys.
+        missed = [_tail_miss(part)] if part.table is None else []
+        groups = [_activity(part, findings), *counted, *missed, _unsampled(part)]
         result += _tables(_title(part), part, groups, width)
     result += [_MEANING, *_direct_note(found), "", _turning_table(found)]
-    result += [_TURNING.format(target=_short(found.asked.target)), ""]
+    result += [_TURNING.format(target=share_name(found.asked.target)), *turning_notes(found), ""]
     for part in found.parts:
         if part.table is not None:
             title = f"{_title(part)}: a budget of {part.table.budget:,} rollouts a step"
             result += _tables(title, part, [_bought(part), _tail_miss(part)], width)
-    if found.pilot is not None and found.pilot.rare is not None:
-        result += [_good_turing(found.pilot, by), ""]
+    if found.pilot is not None:
+        result += [f"{_good_turing(found.pilot, by)} {CHOSEN}", ""]
     result += [*_drain_table(found, width), ""]
     result += _advice(found)
     result += [f"Warning: {text}" for text in found.warnings]
@@ -120,7 +123,7 @@ def _pilot_lines(findings: PilotFindings, path: str) -> Iterator[str]:
     verdict = "does not speak" if fit.plausible else "speaks"
     yield (
         f"The pilot {verdict} against a Beta distribution of success rates (posterior-predictive "
-        f"p = {fit.fit_p_value:.2g}). In parentheses: {_short(fit.level)} intervals."
+        f"p = {fit.fit_p_value:.2g}). In parentheses: {share_name(fit.level)} intervals."
     )
 
 
@@ -143,8 +146,10 @@ def _activity(part: Part, findings: PilotFindings | None) -> _Group:
 def _tail_miss(part: Part) -> _Group:
     curves = part.curves
     return _Group(
-        tuple(f"{_words(part, 'tail miss')}\nρ {_short(share)}" for share in curves.rare_shares),
-        tuple(_cells(_row(curves.tail_miss, t)) for t in range(len(curves.rare_shares))),
+        tuple(
+            f"{_words(part, 'tail miss')}\nρ {share_name(share)}" for share in curves.rare_shares
+        ),
+        tuple(_cells(curves.tail_miss.at(t)) for t in range(len(curves.rare_shares))),
     )
 
 
@@ -152,8 +157,8 @@ def _unsampled(part: Part) -> _Group:
     curves = part.curves
     name = _words(part, "unsampled")
     return _Group(
-        tuple(f"{name}\nρ {_short(share)}" for share in curves.rare_shares),
-        tuple(_cells(_row(curves.unsampled, t)) for t in range(len(curves.rare_shares))),
+        tuple(f"{name}\nρ {share_name(share)}" for share in curves.rare_shares),
+        tuple(_cells(curves.unsampled.at(t)) for t in range(len(curves.rare_shares))),
     )
 
 
@@ -186,10 +191,8 @@ def _bought(part: Part) -> _Group:
 
 
 def _drain_table(found: Plan, width: int) -> Iterator[Table | str]:
-    """Yield the drain of the rarest answers, over all prompts: γ acts between those that differ."""
-    from fgrpo.plan.figures import mixture  # it loads matplotlib, as writing the figures did
-
-    part = mixture(found)
+    """Yield the drain of the rarest answers, over all prompts: γ pays between those that differ."""
+    part = found.mixture
     curves = part.curves
     rarest = int(np.argmin(curves.rare_shares))
     group = _Group(
@@ -202,7 +205,7 @@ def _drain_table(found: Plan, width: int) -> Iterator[Table | str]:
             for g in range(len(curves.gammas))
         ),
     )
-    title = f"{_title(part)}: drain at ρ = {_short(curves.rare_shares[rarest])}"
+    title = f"{_title(part)}: drain at ρ = {share_name(curves.rare_shares[rarest])}"
     yield from _tables(title, part, [group], width)
     yield _DRAIN
 
@@ -255,9 +258,9 @@ def _turning_table(found: Plan) -> Table:
     rows = [
         (
             _title(part) if t == 0 else "",
-            _short(share),
-            f"{part.curves.worst[t]:,}",
-            f"{part.curves.safe[t]:,}",
+            share_name(share),
+            turning_name(part.curves.worst[t]),
+            safe_name(part.curves, t),
         )
         for part in found.parts
         for t, share in enumerate(part.curves.rare_shares)
@@ -280,16 +283,18 @@ def _direct_note(found: Plan) -> Iterator[str]:
 
 def _good_turing(findings: PilotFindings, by: str) -> str:
     rare = findings.rare
-    assert rare is not None
-    limits = _LIMITS.format(labels="texts" if by == "text" else "boxed answers")
+    if rare is None:
+        why = "holds no texts" if findings.labelled is None else "does not tell its solutions apart"
+        return f"Good–Turing: the pilot {why}, so nothing is known of unseen ones."
     if rare.used == 0:
         return "Good–Turing: no prompt has two correct samples, so nothing is known of unseen ones."
-    share = _between(float(rare.share.mean), float(rare.share.low), float(rare.share.high))
-    prompts = len(rare.shares)
+    limits = _NEARLY_ALL if nearly_all_differ(rare) else _LIMITS
+    share = _between(*rare.share)
     return (
-        f"Good–Turing: {share} of the correct mass of a prompt is on solutions that the pilot did "
-        f"not sample (from the {rare.used:,} of {prompts:,} prompts with two correct samples or "
-        f"more). {limits}"
+        f"Good–Turing: {share} of the correct mass of a prompt is on solutions that one correct "
+        f"sample fewer would have left unseen (from the {rare.used:,} of {rare.prompts:,} prompts "
+        "with two correct samples or more). "
+        + limits.format(labels="texts" if by == "text" else "boxed answers")
     )
 
 
@@ -314,11 +319,7 @@ def _advice(found: Plan) -> list[str]:
     return lines
 
 
-def _row(band: Band, t: int) -> Band:
-    return type(band)(*(side[t] for side in band))
-
-
-def _cells(band: Band | SolutionEstimate) -> tuple[str, ...]:
+def _cells(band: Band) -> tuple[str, ...]:
     return tuple(_between(*values) for values in zip(*map(np.atleast_1d, band), strict=True))
 
 
@@ -348,8 +349,3 @@ def _ratio(mean: float, low: float, high: float) -> str:
     return _with_interval(
         *("<0.01" if 0 < value < 0.005 else f"{value:,.2f}" for value in (mean, low, high))
     )
-
-
-def _short(share: float) -> str:
-    """Write a share that was chosen, not measured: 5%."""
-    return f"{100 * share:.3g}%"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fgrpo.records import Counts, Record
 
 _TOLD = 5  # benchmarks that are named
+_WORTH_TELLING = 0.01  # share of the samples that a flaw must have to be a warning
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,9 +158,10 @@ def _notes(seen: _Seen, benchmarks: Sequence[str]) -> tuple[str, ...]:
         )
     samples = sum(row[0] for row in seen.problems.values())
     for what, count in seen.flaws.items():
-        share = f"{100 * count / samples:.3g}%"
+        if count / samples < _WORTH_TELLING:
+            continue
         notes.append(
-            f"{share} of the pilot's samples {what}"
+            f"{100 * count / samples:.3g}% of the pilot's samples {what}"
             + (", and count as wrong." if "cut off" not in what else ".")
         )
     return tuple(notes)

@@ -170,7 +170,7 @@ def simulate(
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
         raise typer.Exit(130) from None
-    from fgrpo.simulation.tables import final_lines
+    from fgrpo.simulation.sentences import final_lines
 
     for line in final_lines(sweep):
         print(line)

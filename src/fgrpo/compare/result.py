@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from fgrpo.presentation.numbers import points
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -114,18 +116,6 @@ class Comparison:
             return f"≤ {math.ceil(round(p * scale, 9)) / scale:.2g}"
         texts = (f"{p:.{digits}g}" for digits in range(2, 18))  # 17 digits tell any two apart
         return "= " + next(t for t in texts if (float(t) < SIGNIFICANT) == (p < SIGNIFICANT))
-
-
-def points(difference: float) -> str:
-    """Write a difference in percentage points with its sign and one decimal.
-
-    A difference that would so be written 0.0 gets as many decimals as its first digit needs: an
-    interval that excludes 0 is seen to.
-    """
-    if abs(difference) < 100 * ZERO:
-        return "0.0"
-    texts = (f"{difference:+.{decimals}f}" for decimals in range(1, 12))
-    return next(text for text in texts if float(text)).replace("-", "−")
 
 
 def compared(

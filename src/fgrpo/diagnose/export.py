@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any
 from fgrpo import __version__
 from fgrpo.diagnose.curves import crossing_words
 from fgrpo.diagnose.sentences import method_notes
-from fgrpo.report.tables import without_nan
+from fgrpo.presentation.tables import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ def comparison_json(found: Diagnosis, said: Sequence[Verdict]) -> str:
         "macro": _scope(found, found.macro) if found.macro else None,
     }
     # Plain ASCII: a path that is not Unicode is written too.
-    return json.dumps(without_nan(content), indent=1, allow_nan=False) + "\n"
+    return json.dumps(plain(content), indent=1, allow_nan=False) + "\n"
 
 
 def _scope(found: Diagnosis, scope: Scope) -> dict[str, Any]:

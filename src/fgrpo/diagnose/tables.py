@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fgrpo.report.tables import csv_text
+from fgrpo.presentation.tables import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,19 +15,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from fgrpo.errors import UsageError
 from fgrpo.files import locked, make_folder
 from fgrpo.lab.folders import arm_folder, base_folder
 from fgrpo.lab.jobs import Job, Progress, run_jobs
 from fgrpo.provenance import provenance
-from fgrpo.run_folder import (
-    ENVIRONMENT_FILE,
-    LOCK_FILE,
-    check_run_folder,
-    claim,
-    clear,
-    note_start,
-)
+from fgrpo.run_folder import ENVIRONMENT_FILE, LOCK_FILE, make_run_folder, note_start, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,21 +71,10 @@ def run_experiment(
         If the work fails on the way. Nothing done is lost.
     """
     base = folder.parent / "base-models" / recipe.sft_hash
-    try:
-        if fresh:
-            check_run_folder(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        base.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"{error.filename}: cannot be written ({error.strerror}); choose another with --out"
-        ) from error
     if workers is None:
         workers = 1 if device == "cuda" else os.cpu_count() or 1
-    with locked(folder / LOCK_FILE):
-        if fresh:
-            clear(folder)
-        claim(folder, recipe, IRRELEVANT)
+    with opened(folder, recipe, IRRELEVANT, fresh=fresh):
+        make_run_folder(base)
         note_start(folder, provenance(command, device))
         with locked(base / LOCK_FILE, wait=10.0):
             if not (base / ENVIRONMENT_FILE).exists():

@@ -3,6 +3,7 @@
 =================  =========================================================================
 ``rates``          distributions of the success rate over prompts
 ``pilot``          the same, estimated from a pilot's counts
+``fit_test``       whether a Beta distribution of them can have produced the pilot
 ``labels``         which correct samples of a pilot hold the same solution
 ``solutions``      Good–Turing: how much of the correct mass the pilot, or a group, misses
 ``curves``         activity, dead groups, tail miss, unsampled mass and drain against N
@@ -11,8 +12,11 @@
 ``recommend``      the advice, and its reason
 ``planning``       all of it together: `plan_for_rates`, `plan_for_pilot`
 ``batches``        whether TRL or verl can cut its batches so, and what else is near
-``figures``        figures of a plan, as matplotlib objects
-``write``          a plan as files: ``tables``, figures, the ``page``
+``figures``        figures of a plan, as matplotlib objects, and ``painting``, how they are drawn
+``pilot_figure``   the figure of its pilot
+``words``          what the page and the terminal say in the same words
+``pictures``       the figures with title, caption and words
+``write``          a plan as files: ``tables``, ``pictures``, the ``page`` and its ``cells``
 =================  =========================================================================
 
 Importing this package loads NumPy and SciPy.

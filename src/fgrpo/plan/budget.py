@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgrpo._validate import integers
-from fgrpo.plan.rates import Band
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fgrpo.plan.curves import GroupCurves
+    from fgrpo.plan.rates import Band
 
 USUAL_PROMPTS = 64  # prompts a step that a budget should leave, where it allows them with N = 8
 
@@ -65,16 +65,12 @@ def budget_table(curves: GroupCurves, budget: int) -> BudgetTable:
     total = int(integers("budget", budget, 2))
     prompts = total // curves.group_sizes
     whole = np.where(prompts > 0, prompts, np.nan)
-    rollouts = whole * curves.group_sizes
-    active = curves.active
     return BudgetTable(
         budget=total,
         prompts=prompts,
         left_over=total - prompts * curves.group_sizes,
-        active_groups=Band(*(whole * part for part in active)),
-        dead_rollouts=Band(
-            rollouts * (1 - active.mean), rollouts * (1 - active.high), rollouts * (1 - active.low)
-        ),
+        active_groups=curves.active.times(whole),
+        dead_rollouts=curves.active.complement().times(whole * curves.group_sizes),
     )
 
 

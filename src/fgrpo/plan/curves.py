@@ -21,7 +21,8 @@ GROUP_SIZES = tuple(2**i for i in range(1, 11))
 RARE_SHARES = (0.05, 0.1, 0.2)
 GAMMAS = (0.0, 0.5, 1.0)
 TARGET = 0.05
-_LARGEST = 2**50  # of a group size looked for
+LARGEST = 2**20  # worst and safe group sizes beyond this are not told: no run has such groups
+FEW_ACTIVE = 0.5  # with a smaller share of active groups most of them are dead
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,10 +50,14 @@ class GroupCurves:
         Correct mass drained from answers outside the group for each unit gained: the ratio of
         `mass_flow`'s two averages; ``(G, T, S)``.
     worst
-        For each rare share the group size that maximises the mean tail miss.
+        For each rare share the group size that maximises the mean tail miss; None if that is
+        above `LARGEST`, 2**20.
     safe
         For each rare share the smallest group size from ``worst`` on whose mean tail miss is below
-        ``target``, and stays below it.
+        ``target``, and stays below it up to `LARGEST`; None if there is none up to there.
+    mostly_dead
+        For each rare share whether ``safe`` means little, as less than half of the groups are
+        active, at that size and at every one of ``group_sizes``.
     target
         As given.
     """
@@ -67,8 +72,9 @@ class GroupCurves:
     unsampled: Band
     gained: Band
     drain: Band
-    worst: tuple[int, ...]
-    safe: tuple[int, ...]
+    worst: tuple[int | None, ...]
+    safe: tuple[int | None, ...]
+    mostly_dead: tuple[bool, ...]
     target: float
 
 
@@ -135,6 +141,7 @@ def group_curves(
         drain=band(drained / np.where(gained > 0, gained, np.nan), level),
         worst=worst,
         safe=safe,
+        mostly_dead=tuple(_mostly_dead(rates, one, sizes) for one in safe),
         target=target,
     )
 
@@ -198,13 +205,24 @@ def flows(
     return gained, drained
 
 
-def _turning_points(rates: SuccessRates, share: float, target: float) -> tuple[int, int]:
+def _mostly_dead(rates: SuccessRates, safe: int | None, sizes: NDArray[np.int64]) -> bool:
+    if safe is None:
+        return False
+    most = max(safe, int(sizes.max()))  # the larger a group, the likelier it is active
+    active = rates.band(activity_probability(rates.nodes, most)).mean
+    return bool(active < FEW_ACTIVE)
+
+
+def _turning_points(
+    rates: SuccessRates, share: float, target: float
+) -> tuple[int | None, int | None]:
     """Return the group size with the highest mean tail miss, and the first safe one after it."""
     if len(rates.nodes) == 1:
         mu = float(rates.nodes[0])
         if mu in (0, 1):  # no group is active
             return 1, 1
-        return int(peak_group_size(mu, share * mu)), safe_group_size(mu, share * mu, target)
+        worst = int(peak_group_size(mu, share * mu))
+        return _told(worst), _told(safe_group_size(mu, share * mu, target))
     weights = rates.weights.mean(axis=0)
 
     def missed(n: ArrayLike) -> NDArray[np.float64]:
@@ -213,7 +231,7 @@ def _turning_points(rates: SuccessRates, share: float, target: float) -> tuple[i
 
     # A mean of curves that rise and fall may have several peaks: a coarse look finds them, and
     # each is climbed, as the second may just reach the target between two points of the look.
-    grid = np.unique(np.geomspace(1, _LARGEST, 400).round())
+    grid = np.unique(np.geomspace(1, 2 * LARGEST, 200).round())  # sees a rise at the limit
     values = missed(grid)
     padded = np.concatenate([[-1.0], values, [-1.0]])
     tops = np.flatnonzero((values >= padded[:-2]) & (values > padded[2:]))
@@ -226,7 +244,13 @@ def _turning_points(rates: SuccessRates, share: float, target: float) -> tuple[i
     worst = int(grid[values.argmax()])
     above = np.flatnonzero((values >= target) & (grid > worst))
     start = int(grid[above[-1]]) if above.size else worst
-    return worst, _first_below(lambda n: float(missed(n)), start, target)
+    if max(worst, start) > LARGEST:
+        return _told(worst), None
+    return worst, _told(_first_below(lambda n: float(missed(n)), start, target))
+
+
+def _told(size: int) -> int | None:
+    return size if size <= LARGEST else None
 
 
 def _climb(value: Callable[[ArrayLike], NDArray[np.float64]], low: int, high: int) -> int:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize  # type: ignore[import-untyped,unused-ignore]
-from scipy.special import betaln, gammaln  # type: ignore[import-untyped,unused-ignore]
+from scipy.special import gammaln  # type: ignore[import-untyped,unused-ignore]
 
 from fgrpo._validate import integers
 from fgrpo.errors import UsageError
 from fgrpo.passk import pass_at_k
+from fgrpo.plan.fit_test import LEAST_DRAWS, fit_p_value
 from fgrpo.plan.rates import Band, SuccessRates, band
 
 if TYPE_CHECKING:
@@ -28,18 +29,12 @@ _S_RANGE = (np.log(1e-3), np.log(1e6))
 # Cells of the grid of (logit of the mean, log s), and what is left out beyond its edges, in nats.
 _CELLS = 48
 _DROP = 10.0
-_LEAST_DRAWS = 100
-# Least expected prompts in a cell of the chi-square test (the usual rule), and most cells wanted.
-_EXPECTED = 5.0
-_MOST_CELLS = 12
-# Numbers held in memory at a time, and computed at most for the test.
-_CHUNK = 1 << 20
-_TEST_BUDGET = 20 << 20
+_CHUNK = 1 << 20  # numbers held in memory at a time
 # Counts beyond this are summed with log-gamma functions, not as products term by term.
 _TERMS = 4096
 
 
-class Estimate(NamedTuple):
+class MeanError(NamedTuple):
     """A mean over prompts and its standard error (NaN with one prompt)."""
 
     mean: NDArray[np.float64]
@@ -183,18 +178,18 @@ def fit_pilot(
     """
     if not counts.problems:
         raise UsageError("the pilot's counts hold 0 prompts; pass records of at least one")
-    if integers("draws", draws, _LEAST_DRAWS).ndim:
+    if integers("draws", draws, LEAST_DRAWS).ndim:
         raise ValueError(f"draws = {draws} is not one number; pass one, such as 1000")
     if not 0 < level < 1:
         raise ValueError(f"level = {level} is out of range; pass a share in (0, 1), such as 0.9")
     density = _log_posterior(counts)
     logit, log_s = _draw(density, _grid(density, counts), int(draws), rng)
     a, b = _shapes(logit, log_s)
-    p_value = _fit_p_value(counts, a, b, rng)
+    p_value = fit_p_value(counts, a, b, rng)
     return Pilot(counts, a, b, SuccessRates.from_betas(a, b), level, p_value)
 
 
-def direct_activity(counts: Counts, group_size: ArrayLike) -> Estimate:
+def direct_activity(counts: Counts, group_size: ArrayLike) -> MeanError:
     """Estimate the mean activity of groups without a model, where the pilot is large enough.
 
     The mean over prompts of ``1 − [C(c, N) + C(n−c, N)]/C(n, N)``: the share of the groups of N
@@ -210,7 +205,7 @@ def direct_activity(counts: Counts, group_size: ArrayLike) -> Estimate:
 
     Returns
     -------
-    Estimate
+    MeanError
         Arrays of the group sizes' shape. The standard error is that of a mean over prompts, so
         it covers the choice of prompts and the noise of their samples.
 
@@ -236,8 +231,8 @@ def direct_activity(counts: Counts, group_size: ArrayLike) -> Estimate:
     mean = np.tensordot(times, active, axes=1) / prompts
     squares = np.tensordot(times, (active - mean) ** 2, axes=1)
     if prompts == 1:
-        return Estimate(mean, np.full_like(squares, np.nan)[()])
-    return Estimate(mean, np.sqrt(squares / (prompts - 1) / prompts))
+        return MeanError(mean, np.full_like(squares, np.nan)[()])
+    return MeanError(mean, np.sqrt(squares / (prompts - 1) / prompts))
 
 
 def _pairs(
@@ -279,7 +274,9 @@ def _log_rising(
     """Return ``x ↦ Σ_i log[x(x+1)…(x+p_i−1)]``, for the p_i given.
 
     ``B(a+c, b+n−c)/B(a, b)`` is such products: those of a over c, of b over n−c, and divided by
-    those of a+b over n. Unlike log-gamma functions they lose nothing where x is large.
+    those of a+b over n. Up to `_TERMS` factors they are taken one by one, which loses nothing
+    where x is large. Longer ones are differences of two log-gamma functions, of up to 1.3e7 each
+    at x = 1e6, so that rounding leaves an error of about 1e-9 for each prompt.
     """
     if powers.max() <= _TERMS:  # log(x + j) occurs once for each power beyond j
         weights = len(powers) - np.cumsum(np.bincount(powers))[:-1].astype(np.float64)
@@ -369,82 +366,3 @@ def _draw(
     logit = x[cell // len(y)] + jitter[0] * (x[1] - x[0])
     log_s = y[cell % len(y)] + jitter[1] * (y[1] - y[0])
     return logit, np.clip(log_s, *_S_RANGE)
-
-
-def _fit_p_value(
-    counts: Counts, a: NDArray[np.float64], b: NDArray[np.float64], rng: np.random.Generator
-) -> float:
-    sizes, prompts = np.unique(counts.n, return_counts=True)
-    use = int(np.clip(_TEST_BUDGET // (sizes + 1).sum(), _LEAST_DRAWS, len(a)))
-    a, b = a[:use], b[:use]
-    some = slice(0, int(np.clip(_CHUNK // sizes[-1], 1, 32)))
-    tops = _cells(
-        np.concatenate([np.arange(n + 1) / n for n in sizes]),
-        np.concatenate(
-            [
-                _masses(n, a[some], b[some]).mean(axis=0) * p
-                for n, p in zip(sizes, prompts, strict=True)
-            ]
-        ),
-    )
-    seen = np.bincount(np.searchsorted(tops, counts.c / counts.n), minlength=len(tops))
-    expected, drawn = np.zeros((use, len(tops))), np.zeros((use, len(tops)))
-    for n, times in zip(sizes, prompts, strict=True):
-        chance = _cell_chances(int(n), tops, a, b)
-        expected += times * chance
-        drawn += rng.multinomial(times, chance)
-    expected = np.maximum(expected, 1e-9)  # a draw far from the others may expect nothing
-    observed = ((seen - expected) ** 2 / expected).sum(axis=1)
-    replicated = ((drawn - expected) ** 2 / expected).sum(axis=1)
-    return float(np.mean(replicated >= observed))
-
-
-def _cells(ratio: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the upper bounds of c/n of cells with enough expected prompts; the last is 1."""
-    values, back = np.unique(ratio, return_inverse=True)
-    prompts = np.bincount(back.ravel(), weights=expected)
-    enough = max(_EXPECTED, prompts.sum() / _MOST_CELLS)
-    tops, filled = [0.0], [float(prompts[0])]
-    for value, more in zip(values[1:-1], prompts[1:-1], strict=True):
-        if len(tops) == 1 or filled[-1] >= enough:
-            tops.append(float(value))
-            filled.append(0.0)
-        tops[-1] = float(value)
-        filled[-1] += float(more)
-    tops.append(1.0)
-    filled.append(float(prompts[-1]))
-    i = 0
-    while i < len(tops) and len(tops) > 1:  # too small a cell joins the next, the last its previous
-        if filled[i] >= _EXPECTED:
-            i += 1
-            continue
-        into = i + 1 if i + 1 < len(tops) else i - 1
-        filled[into] += filled[i]
-        tops[into] = max(tops[into], tops[i])
-        del tops[i], filled[i]
-    return np.array(tops)
-
-
-def _masses(n: int, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the beta-binomial probabilities of c = 0 … n; shape (D, n+1)."""
-    c = np.arange(n)
-    up = np.log((n - c) / (c + 1.0)) + np.log(a[:, None] + c) - np.log(b[:, None] + (n - 1 - c))
-    logs = np.empty((len(a), n + 1))
-    logs[:, 0] = betaln(a, b + n) - betaln(a, b)
-    logs[:, 1:] = logs[:, :1] + np.cumsum(up, axis=1)
-    return np.exp(logs)
-
-
-def _cell_chances(
-    n: int, tops: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the probability that c/n falls in each cell; shape (D, K)."""
-    ends = np.searchsorted(np.arange(n + 1) / n, tops, side="right")
-    step = max(1, _CHUNK // (n + 1))
-    parts = []
-    for i in range(0, len(a), step):
-        below = np.cumsum(_masses(n, a[i : i + step], b[i : i + step]), axis=1)
-        below = np.concatenate([np.zeros((len(below), 1)), below], axis=1)[:, ends]
-        parts.append(np.diff(below, axis=1, prepend=0.0).clip(min=0.0))
-    chance = np.concatenate(parts)
-    return np.asarray(chance / chance.sum(axis=1, keepdims=True), dtype=np.float64)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fgrpo._validate import fractions
-from fgrpo.errors import UsageError
 from fgrpo.plan.budget import budget_table
-from fgrpo.plan.curves import GAMMAS, GROUP_SIZES, RARE_SHARES, TARGET, group_curves
-from fgrpo.plan.pilot import Estimate, direct_activity, fit_pilot
+from fgrpo.plan.curves import (
+    FEW_ACTIVE,
+    GAMMAS,
+    GROUP_SIZES,
+    RARE_SHARES,
+    TARGET,
+    group_curves,
+)
+from fgrpo.plan.pilot import direct_activity, fit_pilot
 from fgrpo.plan.rates import SuccessRates
 from fgrpo.plan.recommend import recommend
 from fgrpo.plan.solutions import good_turing, unsampled_correct_share
@@ -23,19 +29,16 @@ if TYPE_CHECKING:
     from fgrpo.plan.budget import BudgetTable
     from fgrpo.plan.curves import GroupCurves
     from fgrpo.plan.labels import LabelledPilot
-    from fgrpo.plan.pilot import Pilot
+    from fgrpo.plan.pilot import MeanError, Pilot
+    from fgrpo.plan.rates import Band
     from fgrpo.plan.recommend import Recommendation
-    from fgrpo.plan.solutions import Estimate as SolutionEstimate
     from fgrpo.plan.solutions import RareMass
     from fgrpo.records import Counts
 
-# A Good–Turing share outside says nothing of use: no, or nearly every, solution came once.
-_TELLING = (0.001, 0.9)
-
-_FEW_ACTIVE = 0.5
 _ONE_RATE = (
-    "With one success rate for all prompts the advice says nothing of γ: the weight acts between "
-    "prompts that differ. Pass several rates, or a pilot."
+    "With one success rate for all prompts the weight cannot show its use: among prompts that are "
+    "equally hard γ raises the drain somewhat; it pays only between prompts that differ. Pass "
+    "several rates, or a pilot."
 )
 
 
@@ -46,8 +49,9 @@ class Asked:
     Attributes
     ----------
     rare_shares
-        Shares of a prompt's correct mass that count as rare, in (0, 1); None: the pilot's
-        Good–Turing estimate if it has one, else 0.05, 0.1 and 0.2.
+        Shares of a prompt's correct mass that count as rare, in (0, 1): each that of one answer,
+        or of one part of the answers. They are chosen, also with a pilot, whose Good–Turing
+        estimate is the share of all unseen solutions together.
     group_sizes
         Rows of the tables, at least 2; sorted, each once.
     gammas
@@ -62,7 +66,7 @@ class Asked:
         Of the intervals.
     """
 
-    rare_shares: tuple[float, ...] | None = None
+    rare_shares: tuple[float, ...] = RARE_SHARES
     group_sizes: tuple[int, ...] = GROUP_SIZES
     gammas: tuple[float, ...] = GAMMAS
     target: float = TARGET
@@ -76,7 +80,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """The curves of one success rate, or of a pilot's prompts."""
+    """The curves of one success rate, of several evenly mixed, or of a pilot's prompts."""
 
     label: str
     rates: SuccessRates
@@ -105,10 +109,10 @@ class PilotFindings:
     """
 
     fit: Pilot
-    direct: Estimate
+    direct: MeanError
     labelled: LabelledPilot | None
     rare: RareMass | None
-    unsampled: SolutionEstimate | None
+    unsampled: Band | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,9 +122,11 @@ class Plan:
     Attributes
     ----------
     asked
-        What was asked; its ``rare_shares`` are those used.
+        What was asked.
     parts
         One for each success rate guessed, or one for the pilot.
+    mixture
+        What the advice is about: the even mixture of several success rates; else the one part.
     pilot
         None if success rates were guessed.
     recommendation
@@ -131,6 +137,7 @@ class Plan:
 
     asked: Asked
     parts: tuple[Part, ...]
+    mixture: Part
     pilot: PilotFindings | None
     recommendation: Recommendation
     warnings: tuple[str, ...]
@@ -155,7 +162,7 @@ def plan_for_rates(success_rates: Sequence[float], asked: Asked | None = None) -
     ValueError, TypeError
         A number out of range.
     """
-    wanted = _with_shares(asked or Asked(), RARE_SHARES)
+    wanted = asked or Asked()
     guesses = np.atleast_1d(fractions("success_rates", list(success_rates)))
     if not guesses.size or guesses.min() == 0 or guesses.max() == 1:
         raise ValueError(
@@ -165,10 +172,14 @@ def plan_for_rates(success_rates: Sequence[float], asked: Asked | None = None) -
     parts = tuple(
         _part(f"success rate {rate:g}", SuccessRates.exactly(rate), wanted) for rate in guesses
     )
-    mixture = SuccessRates(guesses, np.full((1, len(guesses)), 1 / len(guesses)))
-    advice = _advice(mixture, wanted)
+    mixture = parts[0]
+    if len(parts) > 1:
+        evenly = SuccessRates(guesses, np.full((1, len(guesses)), 1 / len(guesses)))
+        mixture = _part("all success rates, evenly mixed", evenly, wanted)
+    advice = _advice(mixture.rates, wanted)
     warnings = [] if len(np.unique(guesses)) > 1 else [_ONE_RATE]
-    return Plan(wanted, parts, None, advice, (*warnings, *_mostly_dead(mixture, advice)))
+    warnings += _mostly_dead(mixture.rates, advice)
+    return Plan(wanted, parts, mixture, None, advice, tuple(warnings))
 
 
 def plan_for_pilot(
@@ -222,14 +233,6 @@ def plan_for_pilot(
         unsampled = unsampled_correct_share(
             labelled.solutions, list(wanted.group_sizes), rng, level=wanted.level
         )
-    shares: tuple[float, ...] = RARE_SHARES
-    if rare is not None:
-        found = float(rare.share.mean)
-        if _TELLING[0] <= found <= _TELLING[1]:
-            shares = (found,)
-        else:
-            warnings.append(_no_share(found, wanted.rare_shares is None))
-    wanted = _with_shares(wanted, shares)
     within = [size for size in wanted.group_sizes if size <= fit.fewest]
     findings = PilotFindings(
         fit=fit,
@@ -241,7 +244,7 @@ def plan_for_pilot(
     part = _part(f"the pilot's {fit.prompts:,} prompts", fit.rates, wanted)
     advice = _advice(fit.rates, wanted)
     warnings += _mostly_dead(fit.rates, advice)
-    return Plan(wanted, (part,), findings, advice, tuple(warnings))
+    return Plan(wanted, (part,), part, findings, advice, tuple(warnings))
 
 
 def _mostly_dead(rates: SuccessRates, advice: Recommendation) -> list[str]:
@@ -250,7 +253,7 @@ def _mostly_dead(rates: SuccessRates, advice: Recommendation) -> list[str]:
         return []
     size = advice.group_size
     active = float(rates.band(activity_probability(rates.nodes, size)).mean)
-    if active >= _FEW_ACTIVE:
+    if active >= FEW_ACTIVE:
         return []
     return [
         f"Only {active:.0%} of groups of {size} would be active: most of these prompts are too "
@@ -258,30 +261,10 @@ def _mostly_dead(rates: SuccessRates, advice: Recommendation) -> list[str]:
     ]
 
 
-def _no_share(found: float, matters: bool) -> str:
-    """Say why the pilot's solutions give no rare share."""
-    if found != found:
-        why = "No prompt has two correct samples, so nothing is known of rare solutions"
-    elif found < _TELLING[0]:
-        why = "Hardly a correct solution came up only once, so the unseen ones have too little mass"
-    else:
-        why = (
-            f"{found:.0%} of the correct samples are the only ones of their solution: as texts go "
-            "nearly all differ, so that singletons do not mark what is rare"
-        )
-    return why + ("; the rare shares are guesses." if matters else ".")
-
-
-def _with_shares(asked: Asked, shares: tuple[float, ...]) -> Asked:
-    if asked.rare_shares is not None and not asked.rare_shares:
-        raise UsageError("no rare share given; pass at least one, such as 0.1")
-    return replace(asked, rare_shares=asked.rare_shares or shares)
-
-
 def _part(label: str, rates: SuccessRates, asked: Asked) -> Part:
     curves = group_curves(
         rates,
-        rare_shares=asked.rare_shares or RARE_SHARES,
+        rare_shares=asked.rare_shares,
         group_sizes=asked.group_sizes,
         gammas=asked.gammas,
         target=asked.target,
@@ -294,7 +277,7 @@ def _part(label: str, rates: SuccessRates, asked: Asked) -> Part:
 def _advice(rates: SuccessRates, asked: Asked) -> Recommendation:
     return recommend(
         rates,
-        rare_share=min(asked.rare_shares or RARE_SHARES),
+        rare_share=min(asked.rare_shares),
         budget=asked.budget,
         min_prompts=asked.min_prompts,
         target=asked.target,

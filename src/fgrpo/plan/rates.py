@@ -28,11 +28,27 @@ _MOST_NODES = 3000
 
 
 class Band(NamedTuple):
-    """Mean over the plausible distributions, and the interval that holds ``level`` of them."""
+    """A mean and the ends of an interval about it; all three of one shape.
+
+    Of success rates: the mean over the plausible distributions, and the interval that holds as
+    many of them as its level says. Of solutions: see `fgrpo.plan.good_turing`.
+    """
 
     mean: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+
+    def at(self, place: int | tuple[int, ...]) -> Band:
+        """Return the band of one place of the arrays, or of one row."""
+        return Band(*(side[place] for side in self))
+
+    def complement(self) -> Band:
+        """Return the band of what is missing to 1: its low end is that of the high one."""
+        return Band(1 - self.mean, 1 - self.high, 1 - self.low)
+
+    def times(self, factor: NDArray[np.float64]) -> Band:
+        """Return the band multiplied by what is known and not negative."""
+        return Band(*(factor * side for side in self))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fgrpo._validate import fractions, integers, refuse
 from fgrpo.plan.budget import fewest_prompts
-from fgrpo.plan.curves import GAMMAS, TARGET, flows
+from fgrpo.plan.curves import FEW_ACTIVE, GAMMAS, LARGEST, TARGET, flows
 from fgrpo.theory import activity_probability, tail_miss_probability
 
 if TYPE_CHECKING:
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 
 CANDIDATES = (4, 8, 16, 32, 64, 128)
 LARGEST_WITHOUT_BUDGET = 64
-LEAST_ACTIVE = 0.5  # a smaller group must leave at least this share of the groups active
 WORTH = 0.9  # a larger group is worth matching if it lowers the drain to this share
 LEAST_GAIN = 0.98  # a weight for its own sake must lower the drain to this share of it
 AGREEMENT = 0.5  # more than this share of the plausible distributions must lead to the advice
-LARGEST_LOOKED_AT = 2**20  # a group is safe only if no larger one up to here misses more
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ def recommend(
                 f"budget = {budget} does not buy {least} prompts in groups of {CANDIDATES[0]}; "
                 "raise it, or lower min_prompts"
             )
-    wider = 2 ** np.arange(int(sizes[-1]).bit_length(), LARGEST_LOOKED_AT.bit_length())
+    wider = 2 ** np.arange(int(sizes[-1]).bit_length(), LARGEST.bit_length())
     active = rates.average(activity_probability(rates.nodes, sizes[:, None]))
     missed = rates.average(
         tail_miss_probability(
@@ -178,7 +176,7 @@ def _choose(
     reference, safe = min(safe_from, last), safe_from <= last
     for size in range(reference):
         worth = drain[0, reference] <= WORTH * drain[0, size]
-        if worth and active[size] >= LEAST_ACTIVE:
+        if worth and active[size] >= FEW_ACTIVE:
             for gamma in range(1, len(GAMMAS)):
                 if drain[gamma, size] <= drain[0, reference]:
                     return _Choice(size, gamma, reference, safe)

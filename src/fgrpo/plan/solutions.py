@@ -24,13 +24,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fgrpo._validate import integers
 from fgrpo.errors import UsageError
 from fgrpo.passk import pass_at_k
+from fgrpo.plan.rates import Band
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,24 +40,9 @@ if TYPE_CHECKING:
 
     from fgrpo.plan.labels import Solutions
 
-    Real = np.float64 | NDArray[np.float64]
-
 # A resample of so few prompts varies far less than they do: with P of one spread the interval is
 # about √((P−1)/P)·1.64/t(P−1) of what it should be, 0.75 at 6 and 0.46 at 3.
 LEAST_PROMPTS = 6
-
-
-class Estimate(NamedTuple):
-    """An estimate and its interval over prompts; all three of one shape."""
-
-    mean: Real
-    low: Real
-    """NaN, as is ``high``, where fewer than 6 prompts count: too few to resample.
-
-    With few prompts the interval is too narrow. Made for 90%, it held the truth in 88–92% of 1000
-    synthetic pilots of 60 prompts (24 samples each), 83–87% of those of 20, 75–84% of those of 10.
-    """
-    high: Real
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,27 +51,27 @@ class RareMass:
 
     Attributes
     ----------
-    shares
-        ``m1/c`` of each prompt, shape (P,): share of its correct mass; NaN where c < 2.
-    masses
-        ``m1/n`` of each prompt, shape (P,): that mass itself, a probability.
     share
-        Mean of ``shares`` over the prompts with c ≥ 2, each counting the same.
+        Mean over the prompts with c ≥ 2, each counting the same, of ``m1/c``: the share of a
+        prompt's correct mass.
     mass
-        Mean of ``masses`` over all prompts.
+        Mean over all prompts of ``m1/n``: that mass itself, a probability.
     used
         Number of prompts in ``share``.
     without_correct, with_one_correct
         Number of prompts left out of it: c = 0 has no estimate, c = 1 is always 1.
     """
 
-    shares: NDArray[np.float64]
-    masses: NDArray[np.float64]
-    share: Estimate
-    mass: Estimate
+    share: Band
+    mass: Band
     used: int
     without_correct: int
     with_one_correct: int
+
+    @property
+    def prompts(self) -> int:
+        """Number of prompts, of all three kinds."""
+        return self.used + self.without_correct + self.with_one_correct
 
 
 def good_turing(
@@ -118,8 +104,11 @@ def good_turing(
     Returns
     -------
     RareMass
-        Estimates of each prompt and of all. ``share`` is NaN if no prompt has two correct samples;
-        it says nothing of prompts solved less often than that, ``mass`` covers all.
+        ``share`` is NaN if no prompt has two correct samples; it says nothing of prompts solved
+        less often than that, ``mass`` covers all. The ends of the intervals are NaN where fewer
+        than 6 prompts count, too few to resample, and with few prompts the interval is too narrow:
+        made for 90%, it held the truth in 88–92% of 1000 synthetic pilots of 60 prompts (24
+        samples each), 83–87% of those of 20, 75–84% of those of 10.
 
     Raises
     ------
@@ -129,17 +118,13 @@ def good_turing(
     n, c = _counts(solutions)
     single = np.array([one.singletons for one in solutions], np.float64)
     counted = c >= 2
-    shares = np.full(len(n), math.nan)
-    shares[counted] = single[counted] / c[counted]
-    masses = single / n
-    used = int(counted.sum())
-    share = _ratio(shares[counted, None], np.ones(used), rng, draws, level)
-    mass = _ratio(masses[:, None], np.ones(len(n)), rng, draws, level)
+    shares = single[counted] / c[counted]
+    used = len(shares)
+    share = _ratio(shares[:, None], np.ones(used), rng, draws, level)
+    mass = _ratio((single / n)[:, None], np.ones(len(n)), rng, draws, level)
     return RareMass(
-        shares,
-        masses,
-        Estimate(*(side[0] for side in share)),
-        Estimate(*(side[0] for side in mass)),
+        Band(*share).at(0),
+        Band(*mass).at(0),
         used,
         without_correct=int((c == 0).sum()),
         with_one_correct=int((c == 1).sum()),
@@ -153,7 +138,7 @@ def unsampled_correct_share(
     *,
     draws: int = 2000,
     level: float = 0.9,
-) -> Estimate:
+) -> Band:
     """Estimate the share of the correct mass whose solutions a group does not sample.
 
     The target is ``E[Σ_s π_s·(1 − π_s)^N]/E[μ]``, sums over the correct solutions of a prompt,
@@ -184,11 +169,11 @@ def unsampled_correct_share(
 
     Returns
     -------
-    Estimate
+    Band
         Each of the shape of ``group_sizes``. For N = n − 1 this is the share of singletons among
         the correct samples (those of each prompt divided by its n). NaN for N ≥ the smallest n,
         as n samples say nothing of larger groups (leave out the prompts with few samples to go
-        further), and everywhere if no sample is correct.
+        further), and everywhere if no sample is correct. The interval is that of `good_turing`.
 
     Raises
     ------
@@ -204,7 +189,7 @@ def unsampled_correct_share(
     result = np.full((3, flat.size), math.nan)
     missed = _missed(solutions, n, flat[known])
     result[:, known] = _ratio(missed, c / n, rng, draws, level)
-    return Estimate(*(side.reshape(sizes.shape)[()] for side in result))
+    return Band(*(side.reshape(sizes.shape)[()] for side in result))
 
 
 def _counts(solutions: Sequence[Solutions]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fgrpo import __version__
+from fgrpo.presentation.tables import csv_of_rows, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
+    import numpy as np
     from numpy.typing import NDArray
 
     from fgrpo.plan.batches import BatchCheck
@@ -30,7 +26,7 @@ def curves_rows(part: Part, findings: PilotFindings | None = None) -> list[dict[
     Parameters
     ----------
     part
-        One success rate's curves, or the pilot's.
+        One success rate's curves, those of several evenly mixed, or the pilot's.
     findings
         Of the plan's pilot: adds the columns without a model.
 
@@ -47,20 +43,19 @@ def curves_rows(part: Part, findings: PilotFindings | None = None) -> list[dict[
     curves = part.curves
     uncertain = len(part.rates.weights) > 1
     active = curves.active
-    dead = type(active)(1 - active.mean, 1 - active.high, 1 - active.low)
     bands: dict[str, Band] = {
         "active": active,
         "all_right": curves.all_right,
         "all_wrong": curves.all_wrong,
-        "dead": dead,
+        "dead": active.complement(),
     }
     shares, gammas = _names(curves.rare_shares), _names(curves.gammas)
     for name in ("tail_miss", "unsampled"):
         for place, share in enumerate(shares):
-            bands[f"{name}_{share}"] = _part_of(getattr(curves, name), place)
+            bands[f"{name}_{share}"] = getattr(curves, name).at(place)
     for place, share in enumerate(shares):
         for other, gamma in enumerate(gammas):
-            bands[f"drain_{share}_gamma_{gamma}"] = _part_of(curves.drain, (other, place))
+            bands[f"drain_{share}_gamma_{gamma}"] = curves.drain.at((other, place))
     if (table := part.table) is not None:
         bands |= {"active_groups": table.active_groups, "dead_rollouts": table.dead_rollouts}
     rows = []
@@ -98,29 +93,42 @@ def pilot_rows(findings: PilotFindings) -> list[dict[str, Any]]:
 
 
 def turning_rows(plan: Plan) -> list[dict[str, Any]]:
-    """Return for each part and rare share the worst group size and the smallest safe one."""
+    """Return for each part and rare share the worst group size and the smallest safe one.
+
+    Sizes above 2**20 are None, which is empty in a CSV. ``mostly_dead`` says that ``safe`` means
+    little (`fgrpo.plan.GroupCurves`).
+    """
     return [
         {
             "part": part.label,
             "rare_share": float(share),
             "worst": worst,
             "safe": safe,
+            "mostly_dead": dead,
             "target": part.curves.target,
         }
         for part in plan.parts
-        for share, worst, safe in zip(
-            part.curves.rare_shares, part.curves.worst, part.curves.safe, strict=True
+        for share, worst, safe, dead in zip(
+            part.curves.rare_shares,
+            part.curves.worst,
+            part.curves.safe,
+            part.curves.mostly_dead,
+            strict=True,
         )
     ]
 
 
 def csv_tables(plan: Plan) -> dict[str, str]:
-    """Map file names to the contents of the tables; NaN is left empty."""
-    curves = [row for part in plan.parts for row in curves_rows(part, plan.pilot)]
+    """Map file names to the contents of the tables; NaN is left empty.
+
+    ``curves.csv`` ends with the mixture of several success rates, whose drain the advice is about.
+    """
+    shown = plan.parts if len(plan.parts) == 1 else (*plan.parts, plan.mixture)
+    curves = [row for part in shown for row in curves_rows(part, plan.pilot)]
     tables = {"curves.csv": curves, "turning_points.csv": turning_rows(plan)}
     if plan.pilot is not None:
         tables["pilot.csv"] = pilot_rows(plan.pilot)
-    return {name: _csv(rows) for name, rows in tables.items()}
+    return {name: csv_of_rows(rows) for name, rows in tables.items()}
 
 
 def summary(plan: Plan) -> dict[str, Any]:
@@ -130,10 +138,12 @@ def summary(plan: Plan) -> dict[str, Any]:
     -------
     dict
         ``fgrpo_plan`` (schema version), ``fgrpo`` (of the program), ``asked``,
-        ``recommendation``, ``warnings``, ``parts`` and ``pilot``. A part has ``label``, ``target``,
-        lists over ``group_sizes``, ``budget`` (None without), and ``rare``: for each rare share
-        ``worst`` and ``safe`` group size and its curves, ``drain`` for each γ. Bands are
-        ``{mean, low, high}``; without a pilot all three are the same.
+        ``recommendation``, ``warnings``, ``parts``, ``mixture`` (what the advice is about: several
+        success rates evenly mixed, or once more the only part) and ``pilot``. A part has
+        ``label``, ``target``, lists over ``group_sizes``, ``budget`` (None without), and ``rare``:
+        for each rare share ``worst`` and ``safe`` group size (None above 2**20), ``mostly_dead``
+        and its curves, ``drain`` for each γ. Bands are ``{mean, low, high}``; without a pilot all
+        three are the same.
     """
     content = {
         "fgrpo_plan": SCHEMA_VERSION,
@@ -142,16 +152,17 @@ def summary(plan: Plan) -> dict[str, Any]:
         "recommendation": asdict(plan.recommendation),
         "warnings": plan.warnings,
         "parts": [_part(part) for part in plan.parts],
+        "mixture": _part(plan.mixture),
         "pilot": None if plan.pilot is None else _pilot(plan.pilot),
     }
-    plain: dict[str, Any] = _plain(content)
-    return plain
+    made: dict[str, Any] = plain(content)
+    return made
 
 
 def batch_summary(batch: BatchCheck) -> dict[str, Any]:
     """Return a checked batch, ready for JSON."""
-    plain: dict[str, Any] = _plain(asdict(batch))
-    return plain
+    made: dict[str, Any] = plain(asdict(batch))
+    return made
 
 
 def _part(part: Part) -> dict[str, Any]:
@@ -168,10 +179,11 @@ def _part(part: Part) -> dict[str, Any]:
                 "share": share,
                 "worst": curves.worst[i],
                 "safe": curves.safe[i],
-                "tail_miss": _part_of(curves.tail_miss, i)._asdict(),
-                "unsampled": _part_of(curves.unsampled, i)._asdict(),
+                "mostly_dead": curves.mostly_dead[i],
+                "tail_miss": curves.tail_miss.at(i)._asdict(),
+                "unsampled": curves.unsampled.at(i)._asdict(),
                 "drain": [
-                    {"gamma": gamma, **_part_of(curves.drain, (j, i))._asdict()}
+                    {"gamma": gamma, **curves.drain.at((j, i))._asdict()}
                     for j, gamma in enumerate(curves.gammas)
                 ],
             }
@@ -233,41 +245,12 @@ def _direct(findings: PilotFindings, place: int) -> dict[str, float]:
         "active_direct_standard_error": float(error[place]) if known else math.nan,
     }
     if (found := findings.unsampled) is not None:
-        for end, side in zip(("", "_low", "_high"), found, strict=True):
-            row[f"unsampled_direct{end}"] = float(np.asarray(side)[place])
+        for end, value in zip(("", "_low", "_high"), found.at(place), strict=True):
+            row[f"unsampled_direct{end}"] = float(value)
     return row
-
-
-def _part_of(values: Band, place: int | tuple[int, ...]) -> Band:
-    return type(values)(*(side[place] for side in values))
 
 
 def _names(values: NDArray[np.float64]) -> list[str]:
     """Write numbers for column names: short, yet no two the same."""
     short = [f"{value:.4g}" for value in values]
     return short if len(set(short)) == len(short) else [repr(float(value)) for value in values]
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {
-                name: "" if isinstance(value, float) and math.isnan(value) else value
-                for name, value in row.items()
-            }
-        )
-    return text.getvalue()
-
-
-def _plain(value: Any) -> Any:
-    """Turn arrays, tuples and NumPy's numbers into what JSON has; what is not finite into None."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -51,7 +51,8 @@ def write_plan(
         If a file cannot be written.
     """
     # Imported here: matplotlib takes its time, and importing this module should not.
-    from fgrpo.plan.page import plan_pictures, render_page
+    from fgrpo.plan.page import render_page
+    from fgrpo.plan.pictures import plan_pictures
     from fgrpo.plan.tables import batch_summary, csv_tables, summary
 
     pictures = plan_pictures(plan)

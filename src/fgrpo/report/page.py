@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fgrpo.compare.levels import DRAWS
 from fgrpo.presentation.numbers import in_points, percent
 from fgrpo.presentation.page import fill
-from fgrpo.report.settings_table import environment_rows, setting_rows, training_rows
+from fgrpo.report.settings_table import made_with_rows, setting_rows, training_rows
 from fgrpo.report.statistics import BOOTSTRAP_SEED
 from fgrpo.report.verdict import HIGHER, LOWER, judge
 
@@ -56,7 +56,7 @@ def render_page(
         lost_gained=numbers.lost_gained,
         settings=setting_rows(data),
         training=training_rows(data),
-        environment=environment_rows(data),
+        environment=made_with_rows(data),
         draws=f"{DRAWS:,}",
         bootstrap_seed=BOOTSTRAP_SEED,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fgrpo.presentation.made_with import environment_rows
 from fgrpo.presentation.numbers import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from fgrpo.lab.settings import ArmSettings, OptimizerSettings
     from fgrpo.report.data import ArmRuns, RunData
@@ -80,21 +81,9 @@ def _limits_met(arm: ArmRuns) -> str:
     )
 
 
-def environment_rows(data: RunData) -> Rows:
+def made_with_rows(data: RunData) -> Rows:
     """List versions, machine, command and time; several starts of a run show what differed."""
-    starts = data.environment
-    rows = [
-        ("Command", _unique(starts, lambda start: start.get("command"))),
-        ("Started", _unique(starts, lambda start: start.get("started"))),
-        ("fgrpo", _unique(starts, lambda start: start.get("fgrpo"))),
-        ("Commit", _unique(starts, lambda start: start.get("commit"))),
-        ("Python", _unique(starts, lambda start: start.get("python"))),
-        ("Packages", _unique(starts, _packages)),
-        ("System", _unique(starts, lambda start: start.get("platform"))),
-        ("Processor", _unique(starts, _processor)),
-        ("Device", _unique(starts, lambda start: start.get("device"))),
-    ]
-    return [*rows, ("Time", _time(data))]
+    return [*environment_rows(data.environment), ("Time", _time(data))]
 
 
 def _by_arm(data: RunData, shown: Callable[[ArmSettings], str]) -> str:
@@ -126,25 +115,6 @@ def _objective(arm: ArmSettings) -> str:
         f"importance ratio within {max(0.0, 1 - low):g} to {1 + high:g}, "
         f"{arm.aggregate.replace('_', ' ')}, advantages divided by {_SCALES[arm.scale]}"
     )
-
-
-def _unique(starts: Sequence[Any], value: Callable[[Any], Any]) -> str:
-    found = dict.fromkeys(str(one) for one in map(value, starts) if one is not None)
-    return "; ".join(found) or "not recorded"
-
-
-def _packages(start: dict[str, Any]) -> str | None:
-    packages = start.get("packages")
-    if not isinstance(packages, dict):
-        return None
-    return ", ".join(f"{name} {version}" for name, version in packages.items())
-
-
-def _processor(start: dict[str, Any]) -> str | None:
-    parts = [str(start["processor"])] if start.get("processor") else []
-    if start.get("cores"):
-        parts.append(f"{start['cores']} cores")
-    return ", ".join(parts) or None
 
 
 def _time(data: RunData) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 from fgrpo.compare.levels import DRAWS
+from fgrpo.presentation.tables import csv_text, plain
 from fgrpo.report.data import BASE
 from fgrpo.report.statistics import BOOTSTRAP_SEED, mean_pass_at
 from fgrpo.report.verdict import judge
@@ -71,7 +69,7 @@ def summary(data: RunData, numbers: Statistics, said: Sequence[Verdict]) -> str:
         "lost_gained": [dataclasses.asdict(one) for one in numbers.lost_gained],
         "environment": data.environment,
     }
-    return json.dumps(without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _judged(numbers: Statistics, verdict: Verdict) -> dict[str, dict[str, str]]:
@@ -154,25 +152,3 @@ def _comparison_rows(contrasts: Iterable[Contrast]) -> Iterable[Sequence[Any]]:
                     *(noise, one.standard_error, *one.interval, one.p_value, one.caveat),
                     judge(contrast) if one is contrast.deciding else "",
                 )
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Write a table as CSV, floats in full, NaN left empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        cells = (float(cell) if isinstance(cell, float) else cell for cell in row)
-        writer.writerow(
-            "" if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells
-        )
-    return text.getvalue()
-
-
-def without_nan(value: Any) -> Any:
-    """Replace NaN by None, in lists and dictionaries too, as JSON has no other way to say it."""
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,6 @@
 """Runs side by side in torch: a row for each run, a column for each action.
 
-The one module of the package that imports torch; `on_gpu` loads it when it is needed.
+`on_gpu` loads it, and torch with it, when it is needed.
 
 A run's draws depend on the run alone (`Run.rng`), not on the others beside it: each step of a run
 has a random start, from which its uniforms are computed, and the cumulative probabilities are sums
@@ -37,7 +37,7 @@ BEYOND = (1 << 63) - 1
 class Batch:
     """Runs in the same step: row ``r`` of every array belongs to run ``r``, a column to an action.
 
-    The columns are the tail's actions (`Policy.leaves`), the other correct ones, the wrong ones.
+    The columns are the tail's actions (`Policy.tail`), the other correct ones, the wrong ones.
     A step is `weigh`, `draw`, `describe`, `move`; only `draw` is random.
     """
 
@@ -56,10 +56,10 @@ class Batch:
         def column(values: NDArray[np.generic]) -> torch.Tensor:
             return torch.as_tensor(values, device=device)[:, None]
 
-        order = np.argsort(np.where(policy.leaves, 0, np.where(policy.correct, 1, 2)))
+        order = np.argsort(np.where(policy.tail, 0, np.where(policy.correct, 1, 2)))
         sizes = policy.sizes[order]
         z = torch.as_tensor(np.repeat(policy.logits[order], sizes), device=device)
-        self.leaves = int(policy.sizes[policy.leaves].sum())
+        self.tail = int(policy.sizes[policy.tail].sum())
         self.correct = int(policy.sizes[policy.correct].sum())
         first = np.repeat(policy.probabilities[order], sizes)[: self.correct]
         self.first = torch.as_tensor(first, device=device)
@@ -123,7 +123,7 @@ class Batch:
         p = w / self.total
         self.hits = right.sum(dim=1, keepdim=True)
         lost = (self.first - p).clamp_(min=0).sum(dim=1, keepdim=True)
-        missed = missing[:, : self.leaves].sum(dim=1, keepdim=True).double() / self.leaves
+        missed = missing[:, : self.tail].sum(dim=1, keepdim=True).double() / self.tail
         active = (self.hits > 0) & (self.hits < self.n)
         columns = (
             p.sum(dim=1, keepdim=True),

@@ -1,7 +1,9 @@
 """How the inner loop is compiled, and where the result is kept between runs.
 
 Numba keeps compiled code until the file that defines the function changes, although it contains
-what other files define. So the code is kept under a name made of all of these files.
+what other files define. So the code is kept under a name made of all of these files,
+some 3 MB for each version of them: ``~/.cache/fgrpo/simulation-<hash>``, or where XDG_CACHE_HOME
+or NUMBA_CACHE_DIR say. Any of these folders may be deleted; another start then takes longer.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgrpo.errors import UsageError
-from fgrpo.simulation.trajectory import COLUMNS, TAIL_MISS, Trajectory
+from fgrpo.errors import RunError, UsageError
+from fgrpo.simulation.trajectory import COLUMNS, TAIL_MISS, UNSAMPLED_CORRECT, Trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 CHUNK = 20  # steps between calls of `progress`
 EPSILON = 1e-6  # added to a standard deviation, as in `fgrpo.group_advantages`
-SCALES = ("none", "std", "population_std")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +48,10 @@ def simulate(
 
     Each step draws ``N`` actions, gives them the advantages
     ``(1 − X/N)^γ (R_j − R̄)`` (over the group's standard deviation if asked) and makes one
-    gradient step on the logits, ``∂L/∂z_i = (c_i r_i − p_i Σ_j c_j r_j)/N`` with ``c_i`` the times
-    an action was drawn and ``r_i`` its advantage.
+    gradient step on the logits, ``∂L/∂z_i = (c_i q_i r_i − p_i Σ_j c_j q_j r_j)/N`` with ``c_i``
+    the times an action was drawn and ``r_i`` its advantage. For ``surrogate="ratio"`` ``q_i = 1``,
+    and the sum over ``j`` is 0, as that of a group's advantages is; for
+    ``surrogate="probability"`` (eq. 5) ``q_i = p_i``.
 
     Parameters
     ----------
@@ -81,6 +82,8 @@ def simulate(
         If numba is not installed.
     ValueError
         If a number is out of range.
+    RunError
+        If the logits overflow.
 
     References
     ----------
@@ -96,9 +99,20 @@ def simulate(
     for begin in range(0, steps, CHUNK):
         end = min(begin + CHUNK, steps)
         advance(*parts, rng, begin, end, rows)
+        refuse_overflow(rows[begin:end], end, update)
         progress(end)
     describe(*parts, rows[steps])
+    refuse_overflow(rows[steps, :UNSAMPLED_CORRECT], steps, update)
     return Trajectory(rows)
+
+
+def refuse_overflow(described: NDArray[np.float64], end: int, update: UpdateSettings) -> None:
+    """Refuse rows of the first ``end`` steps, or of the policy after them, that are not finite."""
+    if not np.isfinite(described).all():
+        raise RunError(
+            f"the logits overflowed within {end} step{'s' if end > 1 else ''}; lower the learning "
+            f"rate, {update.learning_rate:g}, or the rewards"
+        )
 
 
 def start(policy: Policy, update: UpdateSettings, *, group_size: int, gamma: float) -> State:
@@ -116,21 +130,22 @@ def start(policy: Policy, update: UpdateSettings, *, group_size: int, gamma: flo
         raise UsageError(
             "the simulation needs numba: install it with  pip install 'fgrpo[simulate]'"
         ) from error
-    p, leaves = policy.probabilities, policy.leaves
+    p, tail = policy.probabilities, policy.tail
     step = Step(
         group_size=int(group_size),
         gamma=float(gamma),
         gap=float(update.reward_correct - update.reward_wrong),
-        spread=SCALES.index(update.scale),
+        standardised=update.scale != "none",
+        sample=update.scale == "std",
         epsilon=EPSILON,
         learning_rate=float(update.learning_rate),
         adam=update.optimizer == "adam",
         probability=update.surrogate == "probability",
         initial_success=policy.success_rate,
-        leaves=int(policy.sizes[leaves].sum()),
+        tail=int(policy.sizes[tail].sum()),
     )
     right, wrong = (
-        new_side(policy.logits[chosen], p[chosen], policy.sizes[chosen], leaves[chosen])
+        new_side(policy.logits[chosen], p[chosen], policy.sizes[chosen], tail[chosen])
         for chosen in (policy.correct, ~policy.correct)
     )
     clock = np.zeros(3)
@@ -158,7 +173,7 @@ def measure_tail_miss(
     Returns
     -------
     ndarray of shape (groups,)
-        For a mixed group the share of the tail's actions (`Policy.leaves`) that it does not
+        For a mixed group the share of the tail's actions (`Policy.tail`) that it does not
         contain, else 0. The mean estimates the probability that a group is active and misses a
         given action of the tail, averaged over these.
 

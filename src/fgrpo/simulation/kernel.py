@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fgrpo.simulation.compiling import compiled
 from fgrpo.simulation.drawing import draw
 from fgrpo.simulation.side import (
@@ -47,8 +49,13 @@ def advance(
     end: int,
     rows: Floats,
 ) -> None:
-    """Do the steps ``begin`` to ``end − 1``; row ``t`` describes step ``t``."""
+    """Do the steps ``begin`` to ``end − 1``; row ``t`` describes step ``t``.
+
+    If the logits overflow, the rows from there on stay as they were.
+    """
     for t in range(begin, end):
+        if not 0.0 < mass(right) + mass(wrong) < np.inf:  # some draws would never end
+            return
         draw(right, wrong, step.group_size, rng)
         describe(right, wrong, step, clock, rows[t])
         _describe_group(right, wrong, step, rows[t])
@@ -75,15 +82,15 @@ def describe(right: Side, wrong: Side, step: Step, clock: Floats, row: Floats) -
 @compiled
 def _describe_group(right: Side, wrong: Side, step: Step, row: Floats) -> None:
     """Fill in what the group is like that was just drawn."""
-    hits = seen = leaves = 0.0
+    hits = seen = tail = 0.0
     for i in right.hits[: right.size[HITS]]:
         hits += right.actions[COUNT, i]
         seen += right.actions[W, i]
-        leaves += right.leaf[right.kind[i]]
+        tail += right.tail[right.kind[i]]
     row[SUCCESS_RATE] = hits / step.group_size
     row[UNSAMPLED_CORRECT] = max(0.0, row[Q_POS] - seen / (mass(right) + mass(wrong)))
     mixed = 0 < hits < step.group_size
-    row[TAIL_MISS] = 1.0 - leaves / step.leaves if mixed else 0.0
+    row[TAIL_MISS] = 1.0 - tail / step.tail if mixed else 0.0
 
 
 @compiled

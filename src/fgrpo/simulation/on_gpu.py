@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgrpo.errors import RunError, UsageError
-from fgrpo.simulation.engine import CHUNK
-from fgrpo.simulation.trajectory import COLUMNS, Trajectory
+from fgrpo.simulation.engine import CHUNK, refuse_overflow
+from fgrpo.simulation.trajectory import COLUMNS, UNSAMPLED_CORRECT, Trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -164,11 +164,9 @@ def _simulate(
             batch.move(t)
         end = begin + len(described)
         rows[chosen, begin:end] = torch.stack(described, dim=1).cpu().numpy()
-        if not np.isfinite(rows[chosen, begin:end]).all():
-            raise RunError(
-                f"the logits overflowed within {end} steps; lower the learning rate, "
-                f"{batch.update.learning_rate:g}, or the rewards"
-            )
+        refuse_overflow(rows[chosen, begin:end], end, batch.update)
         progress(before + len(chosen) * end)
     batch.weigh()
-    rows[chosen, steps, :3] = batch.describe()[:, :3].cpu().numpy()
+    last = batch.describe()[:, :UNSAMPLED_CORRECT].cpu().numpy()
+    refuse_overflow(last, steps, batch.update)
+    rows[chosen, steps, :UNSAMPLED_CORRECT] = last

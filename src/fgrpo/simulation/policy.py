@@ -12,6 +12,8 @@ from fgrpo._validate import masks, reals
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+MOST_ACTIONS = 10**8
+
 
 @dataclass(frozen=True, eq=False)
 class Policy:
@@ -27,7 +29,8 @@ class Policy:
     correct
         Whether the actions of a class are correct, shape ``(classes,)``.
     sizes
-        Number of actions in each class, at least 1, shape ``(classes,)``.
+        Number of actions in each class, at least 1, shape ``(classes,)``; at most 10⁸ in all, as a
+        simulation has numbers for each.
     """
 
     logits: NDArray[np.float64]
@@ -44,6 +47,10 @@ class Policy:
             kind = "wrong" if self.correct.any() else "correct"
             raise ValueError(
                 f"the policy has no {kind} action: no group is ever mixed, nothing is learnt"
+            )
+        if (actions := sum(self.sizes.tolist())) > MOST_ACTIONS:
+            raise ValueError(
+                f"the policy has {actions:,} actions; {MOST_ACTIONS:,} is the most there can be"
             )
 
     @classmethod
@@ -125,7 +132,7 @@ class Policy:
         return float((self.sizes * self.probabilities)[self.correct].sum())
 
     @property
-    def leaves(self) -> NDArray[np.bool_]:
+    def tail(self) -> NDArray[np.bool_]:
         """Which classes are the rare correct ones, shape ``(classes,)``.
 
         All correct classes but the most probable; that one too where there is no other.

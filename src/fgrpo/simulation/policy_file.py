@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgrpo.errors import UsageError
-from fgrpo.simulation.policy import Policy
+from fgrpo.simulation.policy import MOST_ACTIONS, Policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +101,9 @@ def _row(line: dict[str, str | None], place: str) -> tuple[float, bool, int]:
     if truth is None:
         raise UsageError(f"{place}: correct {correct!r} must be 0 or 1")
     size = (count or "").strip()
-    if not size.isdecimal() or int(size) < 1:
-        raise UsageError(f"{place}: count {count!r} must be a whole number from 1 up")
+    # The length first: int refuses a number of thousands of digits.
+    if not size.isdecimal() or len(size) > 20 or not 1 <= int(size) <= MOST_ACTIONS:
+        raise UsageError(
+            f"{place}: count {count!r} must be a whole number from 1 to {MOST_ACTIONS:,}"
+        )
     return number, truth, int(size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import yaml
 from fgrpo.errors import RunError
 from fgrpo.run_folder import ENVIRONMENT_FILE, RECIPE_FILE
 from fgrpo.simulation.policy_file import read_policy
+from fgrpo.simulation.rows import final_rows, tail_miss_rows
 from fgrpo.simulation.settings import SimulationRecipe
 from fgrpo.simulation.sweep import POLICY_FILE, TAIL_MISS_FILE, runs_of, trajectory_file
 from fgrpo.simulation.trajectory import COLUMNS, UNSAMPLED_CORRECT, Trajectory
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fgrpo.simulation.policy import Policy
+    from fgrpo.simulation.rows import FinalRow, TailMissRow
     from fgrpo.simulation.run_id import Run
 
 
@@ -36,7 +39,7 @@ class TailMiss:
         Group sizes, and how many groups were drawn of each.
     predicted
         Probability by lemma 3.1 that a group is active and misses a given action of the tail.
-    measured, standard_error
+    measured
         Share of the tail that the active groups miss, averaged over all groups.
     """
 
@@ -44,7 +47,6 @@ class TailMiss:
     groups: NDArray[np.int64]
     predicted: NDArray[np.float64]
     measured: NDArray[np.float64]
-    standard_error: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,16 @@ class Sweep:
         ]
         return np.stack(chosen)
 
+    @cached_property
+    def final_rows(self) -> list[FinalRow]:
+        """What `fgrpo.simulation.rows.final_rows` returns."""
+        return final_rows(self)
+
+    @cached_property
+    def tail_miss_rows(self) -> list[TailMissRow]:
+        """What `fgrpo.simulation.rows.tail_miss_rows` returns."""
+        return tail_miss_rows(self)
+
 
 def load_sweep(folder: Path) -> Sweep:
     """Read a finished sweep.
@@ -103,7 +115,7 @@ def load_sweep(folder: Path) -> Sweep:
         starts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise RunError(f"{path}: cannot be read; run the same command again") from error
-    table = _read(folder / TAIL_MISS_FILE, 5, len(recipe.group_sizes))
+    table = _read(folder / TAIL_MISS_FILE, 4, len(recipe.group_sizes))
     _refuse_holes(folder / TAIL_MISS_FILE, table)
     return Sweep(
         recipe=recipe,

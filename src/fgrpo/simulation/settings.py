@@ -15,6 +15,7 @@ from fgrpo.recipes.settings import (
     PositiveInt,
     Settings,
 )
+from fgrpo.simulation.policy import MOST_ACTIONS
 
 BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Adam's, not settings
 
@@ -25,7 +26,9 @@ GroupSize = Annotated[int, Field(ge=2, le=1 << 30)]
 class PolicySettings(Settings):
     """The initial policy: a common correct action, rare correct ones, and wrong ones."""
 
-    actions: Annotated[int, Field(ge=2, description="Number of actions.")] = 128_000
+    actions: Annotated[int, Field(ge=2, le=MOST_ACTIONS, description="Number of actions.")] = (
+        128_000
+    )
     correct: Annotated[int, Field(ge=1, description="How many of them are correct.")] = 10_000
     anchor_logit: Annotated[
         FiniteFloat, Field(description="Initial logit of the one common correct action.")

@@ -45,7 +45,7 @@ class Side(NamedTuple):
     actions: Floats  # (5, capacity): Z, M, S, W, COUNT of the touched ones
     classes: Floats  # (5, classes): Z, M, S, W of an untouched one, FIRST
     kind: Ints  # class of each touched action
-    leaf: NDArray[np.bool_]  # whether a class belongs to the tail
+    tail: NDArray[np.bool_]  # whether a class belongs to the tail
     untouched: Ints  # how many of each class
     drawn: Ints  # how many draws of this step fell on them
     hits: Ints  # places of the moving actions drawn in this step
@@ -54,7 +54,7 @@ class Side(NamedTuple):
     total: Floats
 
 
-def new_side(logits: Floats, probabilities: Floats, sizes: Ints, leaf: NDArray[np.bool_]) -> Side:
+def new_side(logits: Floats, probabilities: Floats, sizes: Ints, tail: NDArray[np.bool_]) -> Side:
     """Make a side of so many untouched actions in each class; `refresh` must follow.
 
     A class of one action has a state of its own from the beginning: it shares with nobody.
@@ -64,7 +64,7 @@ def new_side(logits: Floats, probabilities: Floats, sizes: Ints, leaf: NDArray[n
         actions=np.zeros((5, capacity)),
         classes=np.zeros((5, classes)),
         kind=np.zeros(capacity, np.int64),
-        leaf=leaf.copy(),
+        tail=tail.copy(),
         untouched=np.where(sizes > 1, sizes, 0),
         drawn=np.zeros(classes, np.int64),
         hits=np.zeros(capacity, np.int64),

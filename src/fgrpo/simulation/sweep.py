@@ -16,15 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgrpo.errors import UsageError
-from fgrpo.files import locked, make_folder, write_text
+from fgrpo.files import make_folder, write_text
 from fgrpo.provenance import provenance
-from fgrpo.run_folder import (
-    LOCK_FILE,
-    check_run_folder,
-    claim,
-    clear,
-    note_start,
-)
+from fgrpo.run_folder import note_start, opened
 from fgrpo.simulation.engine import measure_tail_miss, simulate
 from fgrpo.simulation.policy_file import make_policy, write_policy
 from fgrpo.simulation.run_id import Run
@@ -46,7 +40,7 @@ PACKAGES = ("numpy", "numba", "torch")
 
 # Groups drawn from the initial policy for each group size: as many as make so many rollouts.
 _ROLLOUTS, _FEWEST, _MOST = 1 << 21, 32, 4096
-_SIDE_BY_SIDE = 34  # runs on a device between writes
+_SIDE_BY_SIDE = 34  # runs on a device between writes: what an interrupt loses at most
 _TAIL_MISS_SEED = 2**32  # apart from those of runs
 
 
@@ -108,21 +102,10 @@ def run_sweep(
     UsageError
         If the folder belongs to another recipe or cannot be written, or numba or torch is missing.
     RunError
-        If a file cannot be written. Nothing done is lost.
+        If a file cannot be written or logits overflow. Nothing done is lost.
     """
     policy = make_policy(recipe.policy)
-    try:
-        if fresh:
-            check_run_folder(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"{error.filename}: cannot be written ({error.strerror}); choose another with --out"
-        ) from error
-    with locked(folder / LOCK_FILE):
-        if fresh:
-            clear(folder)
-        claim(folder, recipe, {"description"})
+    with opened(folder, recipe, {"description"}, fresh=fresh):
         _claim_policy(folder, policy)
         make_folder(folder / TRAJECTORIES)
         note_start(folder, provenance(command, device, PACKAGES))
@@ -252,17 +235,16 @@ def _table(trajectory: Trajectory) -> str:
 
 def _tail_miss_table(policy: Policy, sizes: Sequence[int], workers: int) -> str:
     """Measure the tail miss of the initial policy for every group size, beside lemma 3.1."""
-    mu, leaves = policy.success_rate, policy.leaves
-    p, many = policy.probabilities[leaves], policy.sizes[leaves]
+    mu, tail = policy.success_rate, policy.tail
+    p, many = policy.probabilities[tail], policy.sizes[tail]
 
     def line(size: int) -> str:
         groups = int(np.clip(_ROLLOUTS // size, _FEWEST, _MOST))
         rng = np.random.default_rng([_TAIL_MISS_SEED, size])
         missed = measure_tail_miss(policy, size, groups, rng)
         predicted = np.average(tail_miss_probability(mu, p, size), weights=many)
-        error = missed.std(ddof=1) / np.sqrt(groups)
-        return f"{size},{groups},{predicted:.10g},{missed.mean():.10g},{error:.10g}"
+        return f"{size},{groups},{predicted:.10g},{missed.mean():.10g}"
 
-    header = "group_size,groups,predicted,measured,standard_error"
+    header = "group_size,groups,predicted,measured"
     with ThreadPoolExecutor(workers) as pool:
         return "\n".join([header, *pool.map(line, sizes)]) + "\n"

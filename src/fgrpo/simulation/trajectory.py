@@ -48,7 +48,7 @@ class Trajectory:
 
     @property
     def tail_miss(self) -> NDArray[np.float64]:
-        """Share of the tail's actions (`Policy.leaves`) missing from the group; 0 if not mixed."""
+        """Share of the tail's actions (`Policy.tail`) missing from the group; 0 if not mixed."""
         return self.rows[:, TAIL_MISS]
 
     @property

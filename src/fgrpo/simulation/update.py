@@ -39,8 +39,6 @@ REFRESH = 64  # steps between exact exponentials, and between looks for idle act
 RARE = 1 / 8  # an action that is drawn less often than this in a step may rest
 SERIES = 0.1  # the largest change of a logit for which the series of exp below is exact
 
-NO_STD, SAMPLE_STD, POPULATION_STD = range(3)
-
 
 class Step(NamedTuple):
     """What is the same in every step of a run."""
@@ -48,13 +46,14 @@ class Step(NamedTuple):
     group_size: int
     gamma: float
     gap: float  # R_c − R_w
-    spread: int  # what divides the advantages: one of the three above
+    standardised: bool  # whether the advantages are divided by the group's standard deviation
+    sample: bool  # the sample's one, not the population's
     epsilon: float  # added to that
     learning_rate: float
     adam: bool
     probability: bool  # the surrogate of eq. 5, not the importance ratio's
     initial_success: float
-    leaves: int  # actions in the tail
+    tail: int  # actions in it
 
 
 @compiled
@@ -66,9 +65,9 @@ def update(right: Side, wrong: Side, step: Step, clock: Floats, t: int) -> None:
     mean = hits / step.group_size
     # (1 − μ̂)^γ (R − R̄), over the group size; a group of one kind teaches nothing.
     scale = step.gap * (1.0 - mean) ** step.gamma / step.group_size
-    if step.spread != NO_STD:
+    if step.standardised:
         variance = step.gap**2 * mean * (1.0 - mean)
-        if step.spread == SAMPLE_STD:
+        if step.sample:
             variance *= step.group_size / max(1.0, step.group_size - 1.0)
         scale /= math.sqrt(variance) + step.epsilon
     if hits == 0 or hits == step.group_size:

@@ -38,7 +38,8 @@ def write_sweep(folder: Path) -> Sweep:
         If a piece of the sweep is missing or damaged, or a file cannot be written; names it.
     """
     # Imported here: matplotlib takes its time, and importing this module should not.
-    from fgrpo.simulation.page import pictures, render_page
+    from fgrpo.simulation.page import render_page
+    from fgrpo.simulation.pictures import pictures
     from fgrpo.simulation.tables import csv_tables, summary
 
     sweep = load_sweep(folder)

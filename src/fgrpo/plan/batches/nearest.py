@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from fgrpo.plan.words import listed
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from fgrpo.plan.batches.batch import Batch, BatchFacts
 
@@ -130,7 +132,7 @@ def _words(asked: Batch, other: Batch, changes: dict[str, Any]) -> str:
     said = [
         _change(asked.options[field], getattr(asked, field), new) for field, new in changes.items()
     ]
-    return f"{_listed(said)}: {_rollouts(asked.rollouts, other.rollouts)}"
+    return f"{listed(said)}: {_rollouts(asked.rollouts, other.rollouts)}"
 
 
 def _change(option: str, old: int | None, new: int) -> str:
@@ -143,8 +145,3 @@ def _change(option: str, old: int | None, new: int) -> str:
 
 def _rollouts(old: int, new: int) -> str:
     return f"still {new} rollouts a step" if old == new else f"{new} rollouts a step, not {old}"
-
-
-def _listed(said: Iterable[str]) -> str:
-    *first, last = said
-    return f"{', '.join(first)} and {last}" if first else last

@@ -77,10 +77,7 @@ class TrlBatch(Batch):
         """Completions of one generation."""
         return self.per_device * self.processes * self.steps
 
-    @property
-    def rollouts(self) -> int:
-        """Completions of one generation."""
-        return self.completions
+    rollouts = completions  # by the name that all trainers share
 
     @property
     def prompts(self) -> int:
@@ -95,7 +92,7 @@ class TrlBatch(Batch):
     @property
     def updates_per_generation(self) -> float:
         """Optimizer steps for each generation; below 1 if a step spans several."""
-        return self.steps * self.iterations / self.accumulation
+        return ratio(self.steps * self.iterations, self.accumulation)
 
     def updates(self, n_prompts: int, epochs: float) -> int:
         """Return the optimizer steps of so many epochs over so many prompts, as TRL counts them.
@@ -147,7 +144,7 @@ class TrlBatch(Batch):
             rollouts_per_step=self.completions,
             prompts_per_update=ratio(self.completions_per_update, self.group_size),
             rollouts_per_update=self.completions_per_update,
-            updates_per_step=ratio(self.steps * self.iterations, self.accumulation),
+            updates_per_step=self.updates_per_generation,
         )
 
     def neighbours(self) -> Iterator[TrlBatch]:
