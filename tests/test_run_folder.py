@@ -96,7 +96,7 @@ def test_a_folder_from_before_a_field_existed_has_its_default(tmp_path: Path) ->
 @pytest.mark.parametrize("content", [b"a: [", b"- 1", b"", b"gone: 1", b"part: 3", b"name: \xe9"])
 def test_what_this_version_cannot_read_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_bytes(content)
-    with pytest.raises(UsageError, match=r"recipe\.yaml: not a recipe of this version;.*--fresh"):
+    with pytest.raises(UsageError, match=r"recipe\.yaml: of another command or version; choose"):
         claim(tmp_path, SMALL, NOTE)
     assert (tmp_path / "recipe.yaml").read_bytes() == content
 
@@ -104,7 +104,7 @@ def test_what_this_version_cannot_read_is_refused(content: bytes, tmp_path: Path
 def test_a_folder_belongs_to_one_kind_of_recipe(tmp_path: Path) -> None:
     claim(tmp_path, Larger(note="γ"), NOTE)
     claim(tmp_path, Larger(note="γ"), NOTE)
-    with pytest.raises(UsageError, match="not a recipe of this version"):
+    with pytest.raises(UsageError, match="of another command or version"):
         claim(tmp_path, SMALL, NOTE)
 
 
@@ -244,3 +244,23 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, fresh: bool) -> N
             opened(folder, SMALL, NOTE, fresh=fresh),
         ):
             pass
+
+
+def test_fresh_spares_another_kind_of_run(tmp_path: Path) -> None:
+    claim(tmp_path, Larger(note="γ"), NOTE)
+    (tmp_path / "weights").write_text("hours of work")
+    with (
+        pytest.raises(UsageError, match="of another command or version"),
+        opened(tmp_path, SMALL, NOTE, fresh=True),
+    ):
+        raise AssertionError("opened")
+    assert (tmp_path / "weights").exists()
+
+
+def test_another_commands_page_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("a plan")
+    with (
+        pytest.raises(UsageError, match=r"holds another command's report\.html"),
+        opened(tmp_path, SMALL, NOTE),
+    ):
+        raise AssertionError("opened")

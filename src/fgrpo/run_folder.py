@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    RecipeT = TypeVar("RecipeT", bound=BaseModel)
+
 RECIPE_FILE = "recipe.yaml"
 ENVIRONMENT_FILE = "environment.json"
 LOCK_FILE = "lock"
+PAGE_FILE = "report.html"  # written at the end of a run, so never without its recipe
 
 
 @contextmanager
@@ -56,6 +59,7 @@ def opened(
     make_run_folder(folder, fresh=fresh)
     with locked(folder / LOCK_FILE):
         if fresh:
+            _read_recipe(folder, type(recipe))
             clear(folder)
         claim(folder, recipe, irrelevant)
         yield
@@ -72,6 +76,10 @@ def make_run_folder(folder: Path, *, fresh: bool = False) -> None:
     try:
         if fresh:
             check_run_folder(folder)
+        if (folder / PAGE_FILE).exists() and not (folder / RECIPE_FILE).exists():
+            raise UsageError(
+                f"{folder} holds another command's {PAGE_FILE}; choose another with --out"
+            )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
@@ -101,13 +109,7 @@ def claim(folder: Path, recipe: BaseModel, irrelevant: set[str]) -> None:
         resolved = recipe.model_dump(mode="json")
         write_text(path, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
         return
-    try:
-        # Read as a recipe, so that a field added since has its default there too.
-        there = type(recipe).model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: the model's, or bytes not UTF-8
-        raise UsageError(
-            f"{path}: not a recipe of this version; start over with --fresh"
-        ) from error
+    there = _read_recipe(folder, type(recipe)) or recipe
     found = differences(
         there.model_dump(mode="json", exclude=irrelevant),
         recipe.model_dump(mode="json", exclude=irrelevant),
@@ -117,6 +119,21 @@ def claim(folder: Path, recipe: BaseModel, irrelevant: set[str]) -> None:
             f"{folder} was made by another recipe: {'; '.join(found)}. "
             "Choose another folder with --out, or start over with --fresh"
         )
+
+
+def _read_recipe(folder: Path, kind: type[RecipeT]) -> RecipeT | None:
+    """Read the recipe of a folder, None if it has none; refuse one of another kind of run."""
+    path = folder / RECIPE_FILE
+    try:
+        # Read as a recipe, so that a field added since has its default there too.
+        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: the model's, or bytes not UTF-8
+        raise UsageError(
+            f"{path}: of another command or version; choose another folder with --out, or delete "
+            "this one by hand"
+        ) from error
 
 
 def note_start(folder: Path, made_by: dict[str, Any]) -> None:

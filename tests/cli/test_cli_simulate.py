@@ -37,15 +37,12 @@ def test_a_sweep_from_the_command_line_alone(command_line, tmp_path):
 
 
 def test_every_option_reaches_the_recipe(command_line, tmp_path):
-    policy = tmp_path / "policy.csv"
-    policy.write_text("logit,correct,count\n2,1,3\n0,0,9\n")
     values = {
         "--actions": 50,
         "--correct": 7,
         "--anchor-logit": 4.5,
         "--correct-logit": 2.5,
         "--wrong-logit": -1.0,
-        "--logits": policy,
         "--reward-correct": 2.0,
         "--reward-wrong": 0.0,
         "--learning-rate": 0.02,
@@ -54,7 +51,7 @@ def test_every_option_reaches_the_recipe(command_line, tmp_path):
         "--surrogate": "probability",
         "--steps": 3,
     }
-    assert len(values) + 3 == len(FIELDS)
+    assert len(values) + 4 == len(FIELDS)  # and the lists, and --logits
     words = [word for pair in values.items() for word in pair]
     folder = tmp_path / "run"
     lists = ("--group-sizes", 5, "--gammas", 2, "--seeds", 9)
@@ -62,12 +59,22 @@ def test_every_option_reaches_the_recipe(command_line, tmp_path):
     assert code == 0, errors
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
     found = {**recipe["policy"], **recipe["update"], "steps": recipe["steps"]}
-    assert found == {
-        flag[2:].replace("-", "_"): str(value) if flag == "--logits" else value
-        for flag, value in values.items()
-    }
+    assert found.pop("logits") is None
+    assert found == {flag[2:].replace("-", "_"): value for flag, value in values.items()}
     assert (recipe["group_sizes"], recipe["gammas"], recipe["seeds"]) == ([5], [2.0], [9])
-    assert (folder / "policy.csv").read_text() == "logit,correct,count\n2.0,1,3\n0.0,0,9\n"
+
+
+def test_a_policy_from_a_file_of_any_name(command_line, tmp_path):
+    policy = tmp_path / 'a"b\\n.csv'
+    policy.write_text("logit,correct,count\n2,1,3\n0,0,9\n", encoding="utf-8-sig")
+    words = ("--group-sizes", 5, "--steps", 2, "--out", tmp_path / "run", "--logits", policy)
+    code, _, errors = command_line("simulate", *words)
+    assert code == 0, errors
+    kept = (tmp_path / "run" / "policy.csv").read_text()
+    assert kept == "logit,correct,count\n2.0,1,3\n0.0,0,9\n"
+    code, _, errors = command_line("simulate", *words, "--correct", 3)
+    assert code == 2
+    assert "--correct and --logits exclude each other" in errors
 
 
 @pytest.mark.parametrize(
@@ -83,6 +90,10 @@ def test_every_option_reaches_the_recipe(command_line, tmp_path):
         (["--correct", 9, "--actions", 9], "correct 9 must be below actions 9"),
         (["--reward-wrong", 1], "reward_correct 1 must be above reward_wrong 1"),
         (["--set", "update.rate=1"], "--set 'update.rate=1': update.rate: no such field; fields"),
+        (
+            ["--reward-correct", 1e200],
+            "--reward-correct 1e.200: .* less than or equal",
+        ),
         (["--logits", "nowhere.csv"], "nowhere.csv: cannot be read"),
         (["--actions", 3_000_000_000], "--actions 3000000000: .*less than or equal to 100000000"),
         (["nonsense"], "no recipe 'nonsense': neither a file nor one of those shipped .figure-2"),

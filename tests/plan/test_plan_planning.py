@@ -227,6 +227,7 @@ def test_prompts_left_out() -> None:
     assert plan.pilot is not None
     assert (plan.pilot.rare, plan.pilot.unsampled) == (None, None)
     assert plan.asked.rare_shares == (0.05, 0.1, 0.2)
+    assert plan.warnings[0].startswith("1 of 10 prompts")
 
 
 def test_a_pilot_that_is_no_beta() -> None:

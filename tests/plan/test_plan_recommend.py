@@ -219,13 +219,18 @@ MIDDLE: Pairs = [(0.3, 1.0)]  # to 32: 0.88^32 = 0.017
 
 def test_the_majority_is_followed() -> None:
     for distributions, size in (
-        ([SMALL, SMALL, LARGE], 16),
-        ([LARGE, SMALL, LARGE], 64),
-        ([MIDDLE, MIDDLE, LARGE], 32),
+        ([SMALL, SMALL, LARGE, SMALL, SMALL], 16),
+        ([LARGE, SMALL, LARGE, LARGE, LARGE], 64),
+        ([MIDDLE, MIDDLE, MIDDLE, MIDDLE, LARGE], 32),
     ):
         got = recommend(rates(*distributions), rare_share=0.4)
         assert (got.group_size, got.gamma) == (size, 0)
-        assert got.agreement == pytest.approx(2 / 3)
+        assert got.agreement == 0.8
+
+
+def test_less_than_four_in_five_cannot_tell() -> None:
+    got = recommend(rates(SMALL, SMALL, SMALL, LARGE), rare_share=0.4)
+    assert (got.group_size, got.agreement) == (None, 0.75)
 
 
 def test_half_is_no_majority() -> None:
@@ -250,8 +255,8 @@ def test_three_ways() -> None:
 
 
 def test_the_reason_is_that_of_those_who_vote() -> None:
-    # Two of three have groups of 16 safe at 2.8%; the third misses 40%, so that the mean is 15%.
-    got = recommend(rates(SMALL, SMALL, [(0.1, 1.0)]), rare_share=0.4)
+    # Four of five have groups of 16 safe at 2.8%; the last misses 40%, so that the mean is 10%.
+    got = recommend(rates(SMALL, SMALL, SMALL, SMALL, [(0.1, 1.0)]), rare_share=0.4)
     assert got.group_size == 16
     assert "100% are active, and 3% are active and miss" in got.reason
     assert "below the target of 5%" in got.reason

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fgrpo.errors import RunError
+from fgrpo.errors import RunError, UsageError
 from fgrpo.plan import (
     Asked,
     LabelledPilot,
@@ -413,3 +413,10 @@ def test_a_size_that_no_run_has_is_not_written_out(tmp_path: Path) -> None:
     page = written(plan, tmp_path)
     assert plan.parts[0].curves.worst == (None,)
     assert page.tables["Worst and safe group sizes"][1][2:] == ["more than a million"] * 2
+
+
+def test_a_runs_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("name: mine")
+    with pytest.raises(UsageError, match="is the folder of a run, not of a plan"):
+        write_plan(plan_for_rates([0.3], SMALL), tmp_path, made_by=MADE)
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]

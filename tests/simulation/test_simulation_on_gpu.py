@@ -401,7 +401,7 @@ def test_no_cuda_is_said():
 
 
 def test_an_overflow_is_said():
-    update = UpdateSettings(optimizer="sgd", learning_rate=1e300, reward_correct=1e300)
+    update = UpdateSettings(optimizer="sgd", learning_rate=1e308, reward_correct=1e6)
     with pytest.raises(RunError, match="overflowed within 20 steps; lower the learning rate, 1e"):
         simulate_all(SMALL, update, RUNS, steps=50, device="cpu")
 

@@ -219,3 +219,20 @@ def test_nothing_is_drawn_from_logits_that_overflowed(logit: float) -> None:
     advance(*sides, state.step, state.clock, rng, 0, 5, rows)
     assert (rows == 7.0).all()
     assert rng.bit_generator.state == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"steps": True}, "steps has dtype bool"),
+        ({"steps": 0}, "steps = 0 is too small"),
+        ({"group_size": 2.5}, "group_size = 2.5 is not an integer"),
+        ({"group_size": 2**40}, "group_size = 1099511627776 is too large"),
+        ({"policy": Policy.from_logits([0.0, 800.0], np.array([True, False]))}, "a mass of 0"),
+    ],
+)
+def test_a_wrong_argument_is_named(changes: dict, told: str) -> None:
+    usual = {"policy": Policy.anchored(10, 3), "group_size": 4, "gamma": 0.0, "steps": 2}
+    arguments = {**usual, "update": UpdateSettings(), "rng": np.random.default_rng(0), **changes}
+    with pytest.raises((ValueError, TypeError), match=told):
+        simulate(**arguments)

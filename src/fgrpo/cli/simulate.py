@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -179,12 +180,17 @@ def simulate(
 
 def _overrides(given: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
     """Write the options as changes of the recipe's fields, and how each was typed."""
+    if given["logits"] is not None:
+        for name in ("actions", "correct", "anchor_logit", "correct_logit", "wrong_logit"):
+            if given[name] is not None:
+                flag = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{flag} and --logits exclude each other: the file says it all")
     overrides, options = [], {}
     for name, value in given.items():
         if value is None or value == []:
             continue
         flag = f"--{name.replace('_', '-')}"
-        text = value if not isinstance(value, Path) else f'"{value}"'
+        text = json.dumps(str(value)) if isinstance(value, Path) else value
         overrides.append(f"{FIELDS[name]}={text}")
         shown = " ".join(map(str, value)) if isinstance(value, list) else value
         options[FIELDS[name]] = f"{flag} {shown}"

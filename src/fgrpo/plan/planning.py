@@ -223,12 +223,12 @@ def plan_for_pilot(
             "averages over large groups least."
         )
     rare = unsampled = None
+    if labelled is not None and labelled.left_out:
+        warnings.append(
+            f"{len(labelled.left_out)} of {fit.prompts} prompts have a correct sample whose "
+            "solution is unknown; they are left out of the estimates of rare solutions."
+        )
     if labelled is not None and labelled.solutions:
-        if labelled.left_out:
-            warnings.append(
-                f"{len(labelled.left_out)} of {fit.prompts} prompts have a correct sample whose "
-                "solution is unknown; they are left out of the estimates of rare solutions."
-            )
         rare = good_turing(labelled.solutions, rng, level=wanted.level)
         unsampled = unsampled_correct_share(
             labelled.solutions, list(wanted.group_sizes), rng, level=wanted.level

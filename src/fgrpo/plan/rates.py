@@ -44,7 +44,7 @@ class Band(NamedTuple):
 
     def complement(self) -> Band:
         """Return the band of what is missing to 1: its low end is that of the high one."""
-        return Band(1 - self.mean, 1 - self.high, 1 - self.low)
+        return Band(*(np.maximum(0.0, 1 - side) for side in (self.mean, self.high, self.low)))
 
     def times(self, factor: NDArray[np.float64]) -> Band:
         """Return the band multiplied by what is known and not negative."""

@@ -22,7 +22,7 @@ CANDIDATES = (4, 8, 16, 32, 64, 128)
 LARGEST_WITHOUT_BUDGET = 64
 WORTH = 0.9  # a larger group is worth matching if it lowers the drain to this share
 LEAST_GAIN = 0.98  # a weight for its own sake must lower the drain to this share of it
-AGREEMENT = 0.5  # more than this share of the plausible distributions must lead to the advice
+AGREEMENT = 0.8  # at least this share of the plausible distributions must lead to the advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ def recommend(
     3. Otherwise the reference: without weight if it is safe in the sense of rule 1, else with
        the smallest γ that lowers the drain by at least 2%.
 
-    The choice is made under every plausible distribution of success rates; advice that no more
-    than half of them share is not given. The numbers of the reason are means over those
+    The choice is made under every plausible distribution of success rates; advice that fewer than
+    four in five of them share is not given. The numbers of the reason are means over those
     distributions that lead to it.
 
     Parameters
@@ -136,7 +136,7 @@ def recommend(
     votes = Counter((choice.size, choice.gamma) for choice in choices)
     advice, most = votes.most_common(1)[0]
     agreement = most / len(choices)
-    if agreement <= AGREEMENT:
+    if agreement < AGREEMENT:
         return _undecided(sizes, votes, agreement, rare_share)
     choice = Counter(c for c in choices if (c.size, c.gamma) == advice).most_common(1)[0][0]
     so = [c == choice for c in choices]
@@ -214,7 +214,9 @@ def _reason(
     size, reference = sizes[choice.size], sizes[choice.reference]
     weight, limit = f"γ = {GAMMAS[choice.gamma]:g}", f"the target of {100 * target:.3g}%"
     rare = f"the answers that have {100 * rare_share:.3g}% of the correct mass"
-    allowed = "allowed" if budget is not None else "considered without a budget"
+    allowed = "considered without a budget" if budget is None else "allowed"
+    if sizes[-1] == CANDIDATES[-1]:
+        allowed = "considered"
     per_unit = "of unseen correct mass for each unit gained"
     here, before = drain[choice.gamma, choice.size], drain[0, choice.reference]
     below = missed[choice.reference] < target

@@ -6,7 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from fgrpo.errors import UsageError
 from fgrpo.files import make_folder, write_bytes
+from fgrpo.run_folder import RECIPE_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,9 +49,15 @@ def write_plan(
 
     Raises
     ------
+    UsageError
+        If the folder is that of a run.
     RunError
         If a file cannot be written.
     """
+    if (folder / RECIPE_FILE).exists():
+        raise UsageError(
+            f"{folder} is the folder of a run, not of a plan; choose another with --out"
+        )
     # Imported here: matplotlib takes its time, and importing this module should not.
     from fgrpo.plan.page import render_page
     from fgrpo.plan.pictures import plan_pictures

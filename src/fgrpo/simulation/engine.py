@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fgrpo._validate import integers
 from fgrpo.errors import RunError, UsageError
+from fgrpo.simulation.settings import LARGEST_GROUP
 from fgrpo.simulation.trajectory import COLUMNS, TAIL_MISS, UNSAMPLED_CORRECT, Trajectory
 
 if TYPE_CHECKING:
@@ -89,8 +91,7 @@ def simulate(
     ----------
     F-GRPO, arXiv 2602.06717, section 5.1 and appendix J.
     """
-    if steps < 1:
-        raise ValueError(f"steps = {steps} must be at least 1")
+    steps = int(integers("steps", steps, 1))
     state = start(policy, update, group_size=group_size, gamma=gamma)
     from fgrpo.simulation.kernel import advance, describe
 
@@ -117,8 +118,14 @@ def refuse_overflow(described: NDArray[np.float64], end: int, update: UpdateSett
 
 def start(policy: Policy, update: UpdateSettings, *, group_size: int, gamma: float) -> State:
     """Make the state before the first step; arguments and errors as for `simulate`."""
-    if group_size < 2:
-        raise ValueError(f"group_size = {group_size}: a group of one has no advantage; take 2 up")
+    size = int(integers("group_size", group_size, 2))
+    if size > LARGEST_GROUP:
+        raise ValueError(f"group_size = {size} is too large; at most {LARGEST_GROUP}")
+    if not 0 < policy.success_rate < 1:
+        raise ValueError(
+            f"the policy's correct actions have a mass of {policy.success_rate:g}: bring the "
+            "logits of correct and wrong actions nearer to each other"
+        )
     if not 0 <= gamma < np.inf:
         raise ValueError(f"gamma = {gamma} must be at least 0 and finite")
     try:
@@ -132,7 +139,7 @@ def start(policy: Policy, update: UpdateSettings, *, group_size: int, gamma: flo
         ) from error
     p, tail = policy.probabilities, policy.tail
     step = Step(
-        group_size=int(group_size),
+        group_size=size,
         gamma=float(gamma),
         gap=float(update.reward_correct - update.reward_wrong),
         standardised=update.scale != "none",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgrpo._validate import masks, reals
+from fgrpo._validate import integers, masks, reals
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -43,6 +43,8 @@ class Policy:
                 f"logits {self.logits.shape}, correct {self.correct.shape} and sizes "
                 f"{self.sizes.shape} must have one shape: one entry for each class"
             )
+        reals("logits", self.logits)
+        integers("sizes", self.sizes, 1)
         if not self.correct.any() or self.correct.all():
             kind = "wrong" if self.correct.any() else "correct"
             raise ValueError(

@@ -52,10 +52,10 @@ def read_policy(path: Path) -> Policy:
         If the file cannot be read or a line is wrong; names file, line and value.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
-            names = set(reader.fieldnames or ())
-            if not {"logit", "correct"} <= names <= {"logit", "correct", "count"}:
+            names = sorted(reader.fieldnames or ())
+            if names not in (["correct", "logit"], ["correct", "count", "logit"]):
                 raise UsageError(
                     f"{path}:1: the columns must be logit, correct and, if wanted, count; found "
                     f"{', '.join(reader.fieldnames or ['none'])}"

@@ -17,10 +17,12 @@ from fgrpo.recipes.settings import (
 )
 from fgrpo.simulation.policy import MOST_ACTIONS
 
+LARGEST_GROUP = 1 << 30
 BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Adam's, not settings
 
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
-GroupSize = Annotated[int, Field(ge=2, le=1 << 30)]
+Reward = Annotated[float, Field(ge=-1e6, le=1e6)]
+GroupSize = Annotated[int, Field(ge=2, le=LARGEST_GROUP)]
 
 
 class PolicySettings(Settings):
@@ -60,8 +62,8 @@ class PolicySettings(Settings):
 class UpdateSettings(Settings):
     """How a group moves the logits."""
 
-    reward_correct: FiniteFloat = 1.0
-    reward_wrong: FiniteFloat = -1.0
+    reward_correct: Reward = 1.0
+    reward_wrong: Reward = -1.0
     learning_rate: PositiveFloat = 1e-2
     optimizer: Annotated[
         Literal["adam", "sgd"],

@@ -140,7 +140,7 @@ def _claim_policy(folder: Path, policy: Policy) -> None:
     path, text = folder / POLICY_FILE, write_policy(policy)
     if not path.exists():
         write_text(path, text)
-    elif path.read_text(encoding="utf-8") != text:
+    elif path.read_bytes() != text.encode():
         raise UsageError(
             f"{folder} was begun with another policy ({path}): choose another folder with --out, "
             "or start over with --fresh"
