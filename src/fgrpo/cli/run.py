@@ -10,22 +10,19 @@ from typing import Annotated
 
 import typer
 
+from fgrpo.cli.run_options import Fresh, RecipeName, RunFolder, ShowList
 from fgrpo.errors import UsageError
 
 
 def run(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe, or a YAML file.")
-    ] = "maze-small",
-    show_list: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
+    recipe: RecipeName = "maze-small",
+    show_list: ShowList = False,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a field: --set arms.0.gamma=0.5 (repeatable)."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder; default runs/ and the recipe's name.")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the run folder first.")] = False,
+    out: RunFolder = None,
+    fresh: Fresh = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Jobs at a time; default one per core.")
     ] = None,

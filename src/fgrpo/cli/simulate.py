@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fgrpo.cli.run_options import Fresh, RecipeName, RunFolder, ShowList
 from fgrpo.errors import UsageError
 
 # The recipe's field that each option changes.
@@ -37,18 +38,14 @@ POLICY, UPDATE, SWEEP = "Initial policy", "Update", "Sweep"
 
 
 def simulate(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe, or a YAML file.")
-    ] = "figure-2",
-    show_list: Annotated[bool, typer.Option("--list", help="List the recipes and exit.")] = False,
+    recipe: RecipeName = "figure-2",
+    show_list: ShowList = False,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a field: --set update.learning_rate=0.02 (repeatable)."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder; default runs/ and the recipe's name.")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the run folder first.")] = False,
+    out: RunFolder = None,
+    fresh: Fresh = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Runs at a time; default one per core.")
     ] = None,
