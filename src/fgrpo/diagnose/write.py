@@ -66,8 +66,7 @@ def write_comparison(found: Diagnosis, said: Sequence[Verdict], folder: Path) ->
     files[PAGE_FILE] = render_page(found, said, overview, figures)
     contents = {name: text.encode("utf-8", "replace") for name, text in files.items()}
     for figure in (*overview, *(one for several in figures.values() for one in several)):
-        contents[f"{FIGURES}/{figure.name}.svg"] = figure.svg
-        contents[f"{FIGURES}/{figure.name}.png"] = figure.png
+        contents |= figure.files(FIGURES)
     make_folder(folder / FIGURES)
     for name, content in contents.items():
         write_bytes(folder / name, content)

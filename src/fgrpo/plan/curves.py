@@ -120,8 +120,7 @@ def group_curves(
     refuse("rare_shares", shares, outside, "must lie between 0 and 1, both excluded")
     exponents = _axis("gammas", reals("gammas", gammas))
     refuse("gammas", exponents, exponents < 0, "is negative; pass at least 0")
-    if not 0 < target < 1:
-        raise ValueError(f"target = {target} is no probability to stay below; pass say 0.05")
+    check_target(target)
     nodes = rates.nodes
     column = sizes[:, None]
     missed = tail_miss_probability(nodes, shares[:, None, None] * nodes, column)
@@ -169,12 +168,17 @@ def safe_group_size(success_rate: float, tail_mass: float, target: float = TARGE
     ValueError, TypeError
         A value out of range or not a number.
     """
-    if not 0 < target < 1:
-        raise ValueError(f"target = {target} is no probability to stay below; pass say 0.05")
+    check_target(target)
     worst = int(peak_group_size(success_rate, tail_mass))
     return _first_below(
         lambda n: float(tail_miss_probability(success_rate, tail_mass, n)), worst, target
     )
+
+
+def check_target(target: float) -> None:
+    """Refuse a tail miss to stay below that is not in (0, 1)."""
+    if not 0 < target < 1:
+        raise ValueError(f"target = {target} is no probability to stay below; pass say 0.05")
 
 
 def _none_of(mass: NDArray[np.float64], column: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fgrpo._validate import fractions, integers, refuse
 from fgrpo.plan.budget import fewest_prompts
-from fgrpo.plan.curves import FEW_ACTIVE, GAMMAS, LARGEST, TARGET, flows
+from fgrpo.plan.curves import FEW_ACTIVE, GAMMAS, LARGEST, TARGET, check_target, flows
 from fgrpo.theory import activity_probability, tail_miss_probability
 
 if TYPE_CHECKING:
@@ -106,23 +106,10 @@ def recommend(
     """
     share = fractions("rare_share", rare_share)
     refuse("rare_share", share, (share == 0) | (share == 1), "must lie between 0 and 1")
-    if not 0 < target < 1:
-        raise ValueError(f"target = {target} is no probability to stay below; pass say 0.05")
-    if min_prompts is not None:
-        if budget is None:
-            raise ValueError(f"min_prompts = {min_prompts} needs a budget to divide; pass one")
-        min_prompts = int(integers("min_prompts", min_prompts, 1))
-    if budget is None:
-        sizes = np.array([n for n in CANDIDATES if n <= LARGEST_WITHOUT_BUDGET])
-    else:
+    check_target(target)
+    if budget is not None:
         budget = int(integers("budget", budget, 2))
-        least = fewest_prompts(budget) if min_prompts is None else min_prompts
-        sizes = np.array([n for n in CANDIDATES if budget // n >= least])
-        if not sizes.size:
-            raise ValueError(
-                f"budget = {budget} does not buy {least} prompts in groups of {CANDIDATES[0]}; "
-                "raise it, or lower min_prompts"
-            )
+    sizes = _allowed(budget, min_prompts)
     wider = 2 ** np.arange(int(sizes[-1]).bit_length(), LARGEST.bit_length())
     active = rates.average(activity_probability(rates.nodes, sizes[:, None]))
     missed = rates.average(
@@ -158,6 +145,24 @@ def recommend(
         agreement=agreement,
         rare_share=rare_share,
     )
+
+
+def _allowed(budget: int | None, min_prompts: int | None) -> NDArray[np.int64]:
+    """Return the group sizes that leave enough prompts of a budget."""
+    if budget is None:
+        if min_prompts is not None:
+            raise ValueError(f"min_prompts = {min_prompts} needs a budget to divide; pass one")
+        return np.array([n for n in CANDIDATES if n <= LARGEST_WITHOUT_BUDGET])
+    if min_prompts is not None:
+        min_prompts = int(integers("min_prompts", min_prompts, 1))
+    least = fewest_prompts(budget) if min_prompts is None else min_prompts
+    sizes = np.array([n for n in CANDIDATES if budget // n >= least])
+    if not sizes.size:
+        raise ValueError(
+            f"budget = {budget} does not buy {least} prompts in groups of {CANDIDATES[0]}; "
+            "raise it, or lower min_prompts"
+        )
+    return sizes
 
 
 def _choose(

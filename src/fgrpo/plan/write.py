@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fgrpo.errors import UsageError
 from fgrpo.files import make_folder, write_bytes
-from fgrpo.run_folder import RECIPE_FILE
+from fgrpo.run_folder import PAGE_FILE, RECIPE_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fgrpo.plan.batches import BatchCheck
     from fgrpo.plan.planning import Plan
 
-JSON_FILE, PAGE_FILE, TABLES, FIGURES = "plan.json", "report.html", "tables", "figures"
+JSON_FILE, TABLES, FIGURES = "plan.json", "tables", "figures"
 # Names that a plan may leave behind and the next one, of other success rates, not write again.
 _OWN_FIGURE = re.compile(
     r"((tail_miss|groups|unsampled)(_\d+)?|drain(_mixture)?|compare_rates_\d+|worst_size|pilot)"
@@ -75,8 +75,7 @@ def write_plan(
     # Labels may hold what UTF-8 cannot: half of a surrogate pair.
     contents = {name: text.encode("utf-8", "replace") for name, text in files.items()}
     for figure in (figure for several in pictures.values() for figure in several):
-        contents[f"{FIGURES}/{figure.name}.svg"] = figure.svg
-        contents[f"{FIGURES}/{figure.name}.png"] = figure.png
+        contents |= figure.files(FIGURES)
     for part, own in ((TABLES, _OWN_TABLE), (FIGURES, _OWN_FIGURE)):
         make_folder(folder / part)
         for path in (folder / part).iterdir():

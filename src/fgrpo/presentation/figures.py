@@ -64,6 +64,10 @@ class DrawnFigure:
     svg: bytes = field(repr=False)
     png: bytes = field(repr=False)
 
+    def files(self, folder: str) -> dict[str, bytes]:
+        """Map the paths of the figure's files, in a folder, to their contents."""
+        return {f"{folder}/{self.name}.svg": self.svg, f"{folder}/{self.name}.png": self.png}
+
 
 class NotebookFigure(Figure):
     """A figure that a notebook shows although pyplot was never imported.

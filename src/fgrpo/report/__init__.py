@@ -63,8 +63,7 @@ def write_report(folder: Path) -> list[str]:
     lost = lost_mazes(data)
     files = {f"tables/{name}": text.encode() for name, text in csv_tables(data, numbers).items()}
     for figure in (*figures, *lost.figures):
-        files[f"figures/{figure.name}.svg"] = figure.svg
-        files[f"figures/{figure.name}.png"] = figure.png
+        files |= figure.files("figures")
     files["summary.json"] = summary(data, numbers, said).encode()
     files["report.html"] = render_page(data, numbers, said, styles, figures, lost).encode()
     for part in ("tables", "figures"):

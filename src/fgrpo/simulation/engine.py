@@ -9,7 +9,7 @@ import numpy as np
 
 from fgrpo._validate import integers
 from fgrpo.errors import RunError, UsageError
-from fgrpo.simulation.settings import LARGEST_GROUP
+from fgrpo.simulation.settings import LARGEST_GROUP, UpdateSettings
 from fgrpo.simulation.trajectory import COLUMNS, TAIL_MISS, UNSAMPLED_CORRECT, Trajectory
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fgrpo.simulation.policy import Policy
-    from fgrpo.simulation.settings import UpdateSettings
     from fgrpo.simulation.side import Side
     from fgrpo.simulation.update import Step
 
@@ -189,8 +188,6 @@ def measure_tail_miss(
     UsageError, ValueError
         As for `simulate`.
     """
-    from fgrpo.simulation.settings import UpdateSettings
-
     state = start(policy, UpdateSettings(), group_size=group_size, gamma=0.0)
     from fgrpo.simulation.kernel import sample
 

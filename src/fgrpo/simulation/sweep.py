@@ -129,10 +129,18 @@ class _Done:
         self._steps, self._show = steps, show
         self._lock = threading.Lock()
 
-    def add(self, steps: int, text: str) -> None:
-        with self._lock:
-            self._steps += steps
-            self._show(self._steps, text)
+    def of(self, text: str) -> Callable[[int], None]:
+        """Return what is told how many steps one piece of the work has done so far."""
+        before = 0
+
+        def progress(steps: int) -> None:
+            nonlocal before
+            with self._lock:
+                self._steps += steps - before
+                before = steps
+                self._show(self._steps, text)
+
+        return progress
 
 
 def _claim_policy(folder: Path, policy: Policy) -> None:
@@ -159,14 +167,12 @@ def _in_threads(
     stop = threading.Event()
 
     def work(run: Run) -> None:
-        before = 0
+        told = done.of(describe(run))
 
         def progress(steps: int) -> None:
-            nonlocal before
             if stop.is_set():
                 raise _StoppedError
-            done.add(steps - before, describe(run))
-            before = steps
+            told(steps)
 
         trajectory = simulate(
             policy,
@@ -205,13 +211,7 @@ def _on_device(
 
     for begin in range(0, len(runs), _SIDE_BY_SIDE):
         part = runs[begin : begin + _SIDE_BY_SIDE]
-        before = 0
-
-        def progress(steps: int, part: Sequence[Run] = part) -> None:
-            nonlocal before
-            done.add(steps - before, f"{len(part)} runs on {device}")
-            before = steps
-
+        progress = done.of(f"{len(part)} runs on {device}")
         trajectories = simulate_all(
             policy, recipe.update, part, steps=recipe.steps, device=device, progress=progress
         )

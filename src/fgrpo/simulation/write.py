@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from fgrpo.files import make_folder, write_bytes
+from fgrpo.run_folder import PAGE_FILE
 from fgrpo.simulation.result import load_sweep
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from fgrpo.simulation.result import Sweep
 
-PAGE_FILE, SUMMARY_FILE, TABLES, FIGURES = "report.html", "summary.json", "tables", "figures"
+SUMMARY_FILE, TABLES, FIGURES = "summary.json", "tables", "figures"
 
 
 def write_sweep(folder: Path) -> Sweep:
@@ -51,8 +52,7 @@ def write_sweep(folder: Path) -> Sweep:
     text[PAGE_FILE] = render_page(sweep, drawn)
     files = {name: content.encode() for name, content in text.items()}
     for figure in drawn.all:
-        files[f"{FIGURES}/{figure.name}.svg"] = figure.svg
-        files[f"{FIGURES}/{figure.name}.png"] = figure.png
+        files |= figure.files(FIGURES)
     for part in (TABLES, FIGURES):
         make_folder(folder / part)
     for name, content in files.items():
