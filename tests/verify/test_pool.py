@@ -495,7 +495,7 @@ def test_statistics() -> None:
     assert found.reasons == {"crash": 1, "forbidden": 1, "time-out": 1}
     assert (found.answers, found.time_outs) == (6, 1)
     assert (found.workers_lost, found.keepers_lost) == (1, 0)
-    assert 0.3 <= found.seconds < 5
+    assert 0.2 < found.seconds < 5  # the clock starts a moment after the time limit does
 
 
 def test_import_is_light() -> None:

@@ -354,7 +354,7 @@ def test_a_slow_answer_does_not_hold_up_other_workers(pool: VerifierPool) -> Non
         time.sleep(0.1)
         began = time.monotonic()
         assert pool.verify(SAME, ["a"] * 40, ["a"] * 40) == [CORRECT] * 40
-        assert time.monotonic() - began < 0.8
+        assert time.monotonic() - began < 0.9
         assert not slow.done()
 
 
