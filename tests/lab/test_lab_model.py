@@ -64,36 +64,15 @@ def test_a_folder_saved_by_transformers_opens_here(size, make_model, tmp_path):
         )
 
 
-def test_positions_matter_only_by_their_differences(make_model):
-    model = make_model().double()
-    tokens = random_tokens(2, 12, model.vocab_size)
-    places = torch.arange(12)
-    plain = model(tokens)
-    # Angles are computed in single precision, which bounds the agreement.
-    torch.testing.assert_close(model(tokens, places + 7), plain, atol=1e-5, rtol=0)
-    torch.testing.assert_close(model(tokens, places.expand(2, -1)), plain, atol=1e-12, rtol=0)
-    assert (model(tokens, places * 2) - plain).abs().max() > 0.1
-
-
-@pytest.mark.parametrize("masked", [False, True], ids=["causal", "mask"])
 @pytest.mark.parametrize("first", [1, 5, 8])
-def test_logits_from_gives_the_end_of_the_full_pass_and_its_gradient(first, masked, make_model):
+def test_logits_from_gives_the_end_of_the_full_pass_and_its_gradient(first, make_model):
     model = make_model(layers=3).double()
     tokens = random_tokens(2, 9, model.vocab_size)
-    positions = mask = None
-    if masked:
-        generator = torch.Generator().manual_seed(1)
-        positions = torch.randint(0, 20, (2, 9), generator=generator)
-        mask = torch.rand(2, 9, 9, generator=generator) < 0.5
-        mask |= torch.eye(9, dtype=torch.bool)
     weights = torch.randn(2, 9 - first, model.vocab_size, dtype=torch.float64)
 
     def run(full):
         model.zero_grad()
-        if full:
-            logits = model(tokens, positions, mask)[:, first:]
-        else:
-            logits = model(tokens, positions, mask, logits_from=first)
+        logits = model(tokens)[:, first:] if full else model(tokens, logits_from=first)
         (logits * weights).sum().backward()
         return logits.detach(), [p.grad.clone() for p in model.parameters()]
 

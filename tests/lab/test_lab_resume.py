@@ -62,7 +62,6 @@ def test_everything_asked_for_is_there(uninterrupted: dict[str, str]) -> None:
     arms = [f"tiny/arms/{arm}/seed-{seed}" for arm in ("grpo", "f-dapo") for seed in (0, 1)]
     expected = {f"{arm}/records/step-{step:06d}.jsonl" for arm in arms for step in (5, 10, 12)}
     expected |= {f"{arm}/model/model.safetensors" for arm in arms}
-    expected |= {f"{arm}/state.safetensors" for arm in arms}
     expected.add("tiny/base/records/step-000000.jsonl")
     found = set(uninterrupted)
     base_models = {name for name in found if name.startswith("base-models/")}

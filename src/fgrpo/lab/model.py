@@ -1,8 +1,9 @@
 """The policy: a Qwen2-style decoder in plain PyTorch, with Hugging Face parameter names.
 
-Three ways through the same layers:
+Four ways through the same layers:
 
-- `Decoder.forward`: whole sequences under a causal or a given mask (training);
+- `Decoder.forward`: whole sequences (supervised training);
+- `Decoder.score`: groups of responses, each group's prompt once (reinforcement learning);
 - `Decoder.prefill`: prompts once per group, keeping their keys and values (sampling);
 - `Decoder.decode`: one more token for any number of rows, each attending to the prompt of its
   group, which is not copied, and to its own tokens.
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from fgrpo.lab.attention import Layout, shared_prompt_attention
 
 if TYPE_CHECKING:
     from fgrpo.lab.settings import ModelSettings
@@ -77,16 +80,44 @@ class Attention(nn.Module):
         v = self.v_proj(x).view(shape).transpose(1, 2)
         return KeysValues(rotate(k, rotation), v)
 
-    def attend(self, q: Tensor, kv: KeysValues, mask: Tensor | None) -> Tensor:
-        """Attention of whole sequences; ``mask`` (B, S_q, S_k) or None for causal."""
+    def attend(self, q: Tensor, kv: KeysValues) -> Tensor:
+        """Causal attention of the last S_q ≥ 1 tokens of whole sequences: (B, S_q, hidden)."""
+        projected: Tensor = self.o_proj(self._causal(q, kv))
+        return projected
+
+    def attend_groups(self, q: Tensor, kv: KeysValues, groups: int, layout: Layout) -> Tensor:
+        """Attention of (1, heads, tokens, head size): all groups' prompts, then all responses.
+
+        Of each prompt there may be the last tokens' queries alone.
+        """
+        own = len(layout.group_slot)
+        flat = [(x[0, :, : x.shape[2] - own], x[0, :, x.shape[2] - own :]) for x in (q, *kv)]
+
+        def by_prompt(x: Tensor) -> Tensor:
+            return x.reshape(len(x), groups, -1, x.shape[-1]).transpose(0, 1)
+
+        prompt_q, prompt_k, prompt_v = (by_prompt(prompt) for prompt, _ in flat)
+        own_q, own_k, own_v = (x.transpose(0, 1) for _, x in flat)
+        of_prompts = self._causal(prompt_q, KeysValues(prompt_k, prompt_v))
+        of_responses = shared_prompt_attention(own_q, own_k, own_v, prompt_k, prompt_v, layout)
+        attended = torch.cat([of_prompts.flatten(0, 1), of_responses.flatten(1)])
+        projected: Tensor = self.o_proj(attended)
+        return projected
+
+    def _causal(self, q: Tensor, kv: KeysValues) -> Tensor:
         repeats = self.heads // self.kv_heads
         k = kv.keys.repeat_interleave(repeats, 1)
         v = kv.values.repeat_interleave(repeats, 1)
+        asked, length = q.shape[2], k.shape[2]
+        mask = None
+        if 1 < asked < length:  # the kernels' own causal mask is for squares
+            mask = torch.ones(asked, length, dtype=torch.bool, device=q.device)
+            mask = mask.tril(length - asked)
         out = functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=None if mask is None else mask[:, None], is_causal=mask is None
+            q, k, v, attn_mask=mask, is_causal=asked == length
         )
-        projected: Tensor = self.o_proj(out.transpose(1, 2).flatten(2))
-        return projected
+        merged: Tensor = out.transpose(1, 2).flatten(2)
+        return merged
 
     def attend_prompt_and_own(
         self, q: Tensor, prompt: KeysValues, own: KeysValues, rows: Rows
@@ -191,23 +222,13 @@ class Decoder(nn.Module):
                 else:
                     parameter.fill_(0.0 if name.endswith("bias") else 1.0)
 
-    def forward(
-        self,
-        tokens: Tensor,
-        positions: Tensor | None = None,
-        mask: Tensor | None = None,
-        logits_from: int = 0,
-    ) -> Tensor:
+    def forward(self, tokens: Tensor, logits_from: int = 0) -> Tensor:
         """Next-token logits of whole sequences.
 
         Parameters
         ----------
         tokens
             (B, S) token ids.
-        positions
-            (B, S) or (S,) rotary positions; default 0 … S − 1.
-        mask
-            (B, S, S) bool, True where a query (row) sees a key (column); default causal.
         logits_from
             First position whose logits are wanted; earlier positions skip the work of the last
             layer that only their own logits would need.
@@ -215,39 +236,66 @@ class Decoder(nn.Module):
         Returns
         -------
         Tensor
-            (B, S − logits_from, vocabulary) logits.
+            (B, S − logits_from, vocabulary) logits, at least float32.
         """
-        if positions is None:
-            positions = torch.arange(tokens.shape[1], device=tokens.device)
         x = self.model.embed_tokens(tokens)
-        rotation = self._rotation(positions, x.dtype)
-        if mask is None and logits_from:
-            mask = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=x.device)
-            mask = mask.tril().expand(len(tokens), -1, -1)
-        for i, layer in enumerate(self.layers):
+        rotation = self.rotation(torch.arange(tokens.shape[1], device=x.device))
+        for layer in self.layers:
             attention, h = layer.self_attn, layer.input_layernorm(x)
             kv = attention.keys_values(h, rotation)
-            if logits_from and i == len(self.layers) - 1:
+            if logits_from and layer is self.layers[-1]:
                 x, h, rotation = (part[..., logits_from:, :] for part in (x, h, rotation))
-                mask = None if mask is None else mask[:, logits_from:]
-            x = layer.finish(x, attention.attend(attention.queries(h, rotation), kv, mask))
-        return self._logits(x)
+            x = layer.finish(x, attention.attend(attention.queries(h, rotation), kv))
+        return self.logits(x)
+
+    def score(self, prompts: Tensor, tokens: Tensor, steps: Tensor, layout: Layout) -> Tensor:
+        """Next-token logits of responses, each group's prompt processed once.
+
+        Parameters
+        ----------
+        prompts
+            (G, P) token ids, one prompt for each group of ``layout``.
+        tokens
+            (M,) response tokens, in the order of groups and responses.
+        steps
+            (M,) place of each in its response, from 0.
+        layout
+            Group and response of each.
+
+        Returns
+        -------
+        Tensor
+            (G + M, vocabulary) logits: after each whole prompt, then after each response token.
+        """
+        groups, length = prompts.shape
+        own = torch.arange(groups * length, groups * length + len(tokens), device=tokens.device)
+        places = torch.arange(length, device=tokens.device).repeat(groups)
+        x = self.model.embed_tokens(torch.cat([prompts.flatten(), tokens]))
+        rotation = self.rotation(torch.cat([places, length + steps]))
+        for layer in self.layers:
+            attention, h = layer.self_attn, layer.input_layernorm(x)
+            kv = attention.keys_values(h[None], rotation)
+            if layer is self.layers[-1]:  # of a prompt only its last token goes on
+                ends = torch.arange(length - 1, groups * length, length, device=tokens.device)
+                kept = torch.cat([ends, own])
+                x, h, rotation = x[kept], h[kept], rotation[kept]
+            q = attention.queries(h[None], rotation)
+            x = layer.finish(x, attention.attend_groups(q, kv, groups, layout))
+        return self.logits(x)
 
     def prefill(self, prompts: Tensor) -> tuple[Tensor, list[KeysValues]]:
         """Process prompts (G, P): logits (G, vocabulary) for the first response token, caches."""
         x = self.model.embed_tokens(prompts)
-        rotation = self._rotation(torch.arange(prompts.shape[1], device=x.device), x.dtype)
+        rotation = self.rotation(torch.arange(prompts.shape[1], device=x.device))
         caches = []
-        mask = None
-        for i, layer in enumerate(self.layers):
+        for layer in self.layers:
             attention, h = layer.self_attn, layer.input_layernorm(x)
             kv = attention.keys_values(h, rotation)
             caches.append(kv)
-            if i == len(self.layers) - 1:  # only the last token goes on, and it sees all
+            if layer is self.layers[-1]:  # only the last token goes on
                 x, h, rotation = (part[..., -1:, :] for part in (x, h, rotation))
-                mask = torch.ones(1, 1, prompts.shape[1], dtype=torch.bool, device=x.device)
-            x = layer.finish(x, attention.attend(attention.queries(h, rotation), kv, mask))
-        return self._logits(x[:, -1]), caches
+            x = layer.finish(x, attention.attend(attention.queries(h, rotation), kv))
+        return self.logits(x[:, -1]), caches
 
     def decode(
         self,
@@ -278,7 +326,7 @@ class Decoder(nn.Module):
             Logits (R, vocabulary) and the caches with the new tokens.
         """
         x = self.model.embed_tokens(tokens)[:, None]
-        rotation = self._rotation(torch.tensor([position], device=x.device), x.dtype)
+        rotation = self.rotation(torch.tensor([position], device=x.device))
         caches = []
         for i, layer in enumerate(self.layers):
             attention, h = layer.self_attn, layer.input_layernorm(x)
@@ -290,22 +338,24 @@ class Decoder(nn.Module):
             caches.append(kv)
             q = attention.queries(h, rotation)
             x = layer.finish(x, attention.attend_prompt_and_own(q, prompt[i], kv, rows))
-        return self._logits(x[:, 0]), caches
+        return self.logits(x[:, 0]), caches
 
-    def _logits(self, x: Tensor) -> Tensor:
-        return functional.linear(self.model.norm(x), self.model.embed_tokens.weight)
+    def logits(self, x: Tensor) -> Tensor:
+        """Apply the final norm and output matrix, in the weights' precision even in autocast."""
+        with torch.autocast(x.device.type, enabled=False):
+            weight = self.model.embed_tokens.weight
+            return functional.linear(self.model.norm(x.to(weight.dtype)), weight)
 
-    def _rotation(self, positions: Tensor, dtype: torch.dtype) -> Tensor:
-        """Cosines and sines, (…, S, head size): first half cosine, second half sine."""
+    def rotation(self, positions: Tensor) -> Tensor:
+        """Cosines and sines, (S, head size): first half cosine, second half sine."""
         half = self.config.hidden_size // self.config.num_attention_heads // 2
         exponents = torch.arange(half, device=positions.device, dtype=torch.float32) / half
         angles = positions[..., None].float() * ROPE_THETA**-exponents
-        rotation = torch.cat([angles.cos(), angles.sin()], -1).to(dtype)
-        return rotation[:, None] if rotation.ndim == 3 else rotation
+        return torch.cat([angles.cos(), angles.sin()], -1).to(self.model.embed_tokens.weight.dtype)
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     """Rotary position embedding: turn the pairs (i, i + half) of x by their angles."""
     cos, sin = rotation.chunk(2, -1)
     a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1).to(x.dtype)

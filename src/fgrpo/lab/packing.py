@@ -1,9 +1,9 @@
-"""Rollouts as training sequences: each prompt once, each distinct response once.
+"""Rollouts as training input: each prompt once, each distinct response once, no padding.
 
-A group becomes one sequence [prompt | response 1 | response 2 | …]. The attention mask lets every
-response see the prompt and itself; rotary positions restart after the prompt. Equal responses of a
-group (which have equal advantages) are packed once and count as many times as they were sampled.
-Loss and gradient are those of separate sequences; only the work is shared.
+All tokens of a micro-batch lie in one row, the prompts first; only attention pads. Equal responses
+of a group (which have equal advantages) are packed once and count as many times as they were
+sampled. A response's last token predicts nothing and is left out. Loss and gradient are those of
+separate sequences; only the work is shared.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from fgrpo.lab.attention import Layout
+
 if TYPE_CHECKING:
     from fgrpo.lab.model import Decoder
     from fgrpo.lab.sampling import Rollouts
+
+EVEN = 4  # several micro-batches come in multiples of so many: threads get equal shares
 
 
 class Responses(NamedTuple):
@@ -40,22 +44,32 @@ class Responses(NamedTuple):
         steps = torch.arange(self.tokens.shape[1], device=self.tokens.device)
         return (steps < self.lengths[:, None]) * self.weight[:, None]
 
-    def select(self, chosen: Tensor) -> Responses:
-        """Keep the responses where ``chosen`` (U,) is True."""
-        return Responses(*(part[chosen] for part in self))
+
+class MicroBatch(NamedTuple):
+    """Some responses, and sizes the host needs to know."""
+
+    responses: Responses
+    groups: int
+    inputs: int
+    """M: response tokens that predict another."""
+    group_width: int
+    """Most inputs of a group, at least 1."""
+    response_width: int
+    """Most inputs of a response, at least 1."""
 
 
 class Packed(NamedTuple):
-    """Some groups as model input: B sequences of S tokens, and where to read the U responses."""
+    """A micro-batch as model input."""
 
+    prompts: Tensor
+    """(G', P), one of each group."""
     tokens: Tensor
-    """(B, S)"""
-    positions: Tensor
-    """(B, S) rotary positions."""
-    mask: Tensor
-    """(B, S, S) True where a token sees another."""
+    """(M,) response tokens that predict another."""
+    steps: Tensor
+    """(M,) place of each in its response."""
+    layout: Layout
     source: Tensor
-    """(U, T) flat index (sequence · S + place) of the token whose logits predict this one."""
+    """(U, T) row of the logits (`Decoder.score`) that predict this token; past an end, any."""
 
 
 def distinct_responses(rollouts: Rollouts, advantages: Tensor) -> Responses:
@@ -69,106 +83,134 @@ def distinct_responses(rollouts: Rollouts, advantages: Tensor) -> Responses:
         (G, N). A group whose advantages are all 0 adds nothing to the gradient and is left out.
         Equal responses of one group must have equal advantages.
     """
-    groups, group_size, _ = rollouts.tokens.shape
-    active = (advantages != 0).any(1).repeat_interleave(group_size)
-    group = torch.arange(groups, device=advantages.device).repeat_interleave(group_size)[active]
+    group_size = rollouts.tokens.shape[1]
+    active = (advantages != 0).any(1).repeat_interleave(group_size).nonzero()[:, 0]
+    group = active // group_size
     tokens = rollouts.tokens.flatten(0, 1)[active]
-    keyed = torch.cat([group[:, None], tokens], 1)
-    unique, which, weight = torch.unique(keyed, dim=0, return_inverse=True, return_counts=True)
-    first = torch.empty(len(unique), dtype=torch.long, device=which.device)
+    keyed = torch.cat([group[:, None], _words(tokens)], 1)
+    _, which, weight = torch.unique(keyed, dim=0, return_inverse=True, return_counts=True)
+    first = torch.empty(len(weight), dtype=torch.long, device=which.device)
     first[which] = torch.arange(len(which), device=which.device)  # any representative will do
     return Responses(
-        tokens=unique[:, 1:],
+        tokens=tokens[first],
         lengths=rollouts.lengths.flatten()[active][first],
-        group=unique[:, 0],
+        group=group[first],
         weight=weight,
         advantage=advantages.flatten()[active][first],
         old_logprobs=rollouts.logprobs.flatten(0, 1)[active][first],
     )
 
 
-def split(responses: Responses, prompt_length: int, most_tokens: int) -> list[Responses]:
-    """Cut into micro-batches of whole groups with at most ``most_tokens`` padded tokens each.
+def _words(tokens: Tensor) -> Tensor:
+    """Four token ids, each below 2¹⁵, to a word: a quarter of the numbers to sort by."""
+    short = torch.nn.functional.pad(tokens.to(torch.int16), (0, -tokens.shape[1] % 4))
+    return short.contiguous().view(torch.int64)
 
-    Groups of similar packed length go together, so that little is padding. A single group larger
-    than the limit gets a micro-batch of its own.
+
+def split(responses: Responses, prompt_length: int, most_tokens: int) -> list[MicroBatch]:
+    """Cut into micro-batches of at most ``most_tokens`` tokens, about equally large.
+
+    Groups of similar size go together, so that attention pads little. A group larger than the
+    limit is cut between its responses, and its prompt processed with each part; a single response
+    that exceeds it with its prompt goes alone.
     """
-    groups, index = torch.unique_consecutive(responses.group, return_inverse=True)
-    packed = torch.zeros(len(groups), dtype=torch.long, device=index.device)
-    packed.index_add_(0, index, responses.lengths)
-    packed += prompt_length
-    batches: list[list[int]] = []
-    for place in torch.argsort(packed, stable=True).tolist():
-        # Ascending order: the newest group is the longest of its batch.
-        if batches and (len(batches[-1]) + 1) * int(packed[place]) <= most_tokens:
-            batches[-1].append(place)
+    inputs = [length - 1 for length in responses.lengths.tolist()]
+    groups = responses.group.tolist()
+    pieces: list[list[int]] = []  # responses of one group that go together
+    sizes: list[int] = []
+    for u, (group, size) in enumerate(zip(groups, inputs, strict=True)):
+        fits = u > 0 and group == groups[u - 1] and sizes[-1] + size <= most_tokens
+        if fits:
+            pieces[-1].append(u)
+            sizes[-1] += size
         else:
-            batches.append([place])
+            pieces.append([u])
+            sizes.append(prompt_length + size)
     return [
-        responses.select(torch.isin(index, torch.tensor(batch, device=index.device)))
-        for batch in batches
+        _micro_batch(responses, sorted(u for piece in batch for u in pieces[piece]), inputs, groups)
+        for batch in _deal(sizes, most_tokens)
     ]
 
 
-def pack(prompts: Tensor, responses: Responses) -> Packed:
-    """Lay out the groups of ``responses`` as model input.
+def _deal(sizes: list[int], most: int) -> list[list[int]]:
+    """Deal pieces to batches of about equal size, those of similar size together."""
+    order, total = sorted(range(len(sizes)), key=sizes.__getitem__), sum(sizes)
+    count = 1 if total <= most else -(-total // (most * EVEN)) * EVEN
+    while True:
+        batches: list[list[int]] = [[] for _ in range(count)]
+        done = 0.0
+        for piece in order:
+            batches[int((done + sizes[piece] / 2) / total * count)].append(piece)
+            done += sizes[piece]
+        batches = [batch for batch in batches if batch]
+        if all(len(batch) == 1 or sum(sizes[p] for p in batch) <= most for batch in batches):
+            return batches
+        count += EVEN
+
+
+def _micro_batch(
+    responses: Responses, chosen: list[int], inputs: list[int], groups: list[int]
+) -> MicroBatch:
+    of_group: dict[int, int] = {}
+    for u in chosen:
+        of_group[groups[u]] = of_group.get(groups[u], 0) + inputs[u]
+    index = torch.tensor(chosen, device=responses.group.device)
+    return MicroBatch(
+        Responses(*(part[index] for part in responses)),
+        groups=len(of_group),
+        inputs=sum(of_group.values()),
+        group_width=max(1, *of_group.values()),
+        response_width=max(1, *(inputs[u] for u in chosen)),
+    )
+
+
+def pack(prompts: Tensor, batch: MicroBatch) -> Packed:
+    """Lay out a micro-batch as model input.
 
     Parameters
     ----------
     prompts
-        (G, P), of all groups that ``responses.group`` may name.
-    responses
-        Sorted by group.
+        (G, P), of all groups that ``batch.responses.group`` may name.
+    batch
+        From `split`.
     """
-    device, prompt_length = prompts.device, prompts.shape[1]
-    groups, sequence = torch.unique_consecutive(responses.group, return_inverse=True)
-    lengths = responses.lengths
-    ends = torch.cumsum(lengths, 0)
-    counts = torch.bincount(sequence, minlength=len(groups))
-    totals = torch.zeros_like(groups).index_add_(0, sequence, lengths)
-    before = torch.cumsum(totals, 0) - totals  # response tokens of earlier sequences
-    start = prompt_length + ends - lengths - before[sequence]  # place of each first token
+    responses, device = batch.responses, prompts.device
+    inputs = responses.lengths - 1
+    new_group = torch.ones_like(responses.group)
+    new_group[1:] = responses.group[1:] != responses.group[:-1]
+    group = torch.cumsum(new_group, 0) - 1  # counted within the micro-batch
+    chosen = torch.empty(batch.groups, dtype=torch.long, device=device)
+    chosen[group] = responses.group
 
-    size = prompt_length + int(totals.max())
-    tokens = torch.zeros(len(groups), size, dtype=torch.long, device=device)
-    positions = torch.zeros_like(tokens)
-    # Segment 0 is the prompt, 1 … its responses, −1 the padding.
-    segment = torch.full_like(tokens, -1)
-    tokens[:, :prompt_length] = prompts[groups]
-    positions[:, :prompt_length] = torch.arange(prompt_length, device=device)
-    segment[:, :prompt_length] = 0
-
-    steps = torch.arange(responses.tokens.shape[1], device=device)
-    inside = steps < lengths[:, None]
-    place = (sequence * size + start)[:, None] + steps
-    rank = torch.arange(len(lengths), device=device) - (torch.cumsum(counts, 0) - counts)[sequence]
-    tokens.view(-1)[place[inside]] = responses.tokens[inside]
-    positions.view(-1)[place[inside]] = (prompt_length + steps).expand_as(place)[inside]
-    segment.view(-1)[place[inside]] = (rank + 1)[:, None].expand_as(place)[inside]
-
-    order = torch.arange(size, device=device)
-    same = segment[:, :, None] == segment[:, None, :]
-    prompt_key = (segment == 0)[:, None, :]
-    mask = (same | prompt_key) & (order[:, None] >= order)
-
+    first = torch.cumsum(inputs, 0) - inputs  # of each response, among the M
+    before = torch.full((batch.groups,), batch.inputs, device=device)
+    before.scatter_reduce_(0, group, first, "amin")  # the same of each group
+    response = torch.arange(len(inputs), device=device)
+    response = response.repeat_interleave(inputs, output_size=batch.inputs)
+    place = torch.arange(batch.inputs, device=device)
+    steps = place - first[response]
+    layout = Layout(
+        group_slot=(group * batch.group_width - before[group])[response] + place,
+        groups=batch.groups,
+        group_width=batch.group_width,
+        response_slot=response * batch.response_width + steps,
+        responses=len(inputs),
+        response_width=batch.response_width,
+    )
     # A response's first token is predicted by the prompt's last, the others by the one before.
-    source = (place - 1).clamp_(min=0)
-    source[:, 0] = sequence * size + prompt_length - 1
-    source[~inside] = 0
-    return Packed(tokens, positions, mask, source)
+    ahead = torch.arange(responses.tokens.shape[1], device=device)
+    source = batch.groups - 1 + first[:, None] + ahead
+    source = torch.where(ahead < responses.lengths[:, None], source, 0)
+    source[:, 0] = group
+    return Packed(prompts[chosen], responses.tokens[response, steps], steps, layout, source)
 
 
 def response_logprobs(
-    model: Decoder, prompts: Tensor, responses: Responses, temperature: float
+    model: Decoder, prompts: Tensor, batch: MicroBatch, temperature: float
 ) -> Tensor:
     """Return the log-probabilities (U, T) of the responses' tokens; past an end, anything."""
-    packed = pack(prompts, responses)
-    first = prompts.shape[1] - 1
-    logits = model(packed.tokens, packed.positions, packed.mask, logits_from=first)
-    log_p = (logits.float() / temperature).log_softmax(-1)
-    sequence, place = (
-        packed.source // packed.tokens.shape[1],
-        packed.source % packed.tokens.shape[1],
-    )
-    chosen: Tensor = log_p[sequence, (place - first).clamp(min=0), responses.tokens]
+    packed = pack(prompts, batch)
+    logits = model.score(packed.prompts, packed.tokens, packed.steps, packed.layout)
+    log_p = (logits / temperature).log_softmax(-1)
+    chosen: Tensor = log_p[packed.source, batch.responses.tokens]
     return chosen

@@ -10,15 +10,19 @@ often repeat themselves, are sampled many times faster.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from fgrpo.lab.model import Decoder, KeysValues, Rows
+from fgrpo.lab.shards import run_shards
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+
+PART_OPERATIONS = 5e9  # a twentieth of a second or so
 
 
 class Rollouts(NamedTuple):
@@ -51,7 +55,6 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return nullcontext()
 
 
-@torch.no_grad()
 def sample(
     model: Decoder,
     prompts: Tensor,
@@ -90,15 +93,49 @@ def sample(
     Rollouts
         On the prompts' device.
     """
+    count = len(prompts) * group_size
+    uniforms = torch.rand(max_tokens, count, generator=generator, dtype=torch.float64)
+    options = _Options(group_size, max_tokens, eos, pad, temperature, precision)
+
+    def draw(part: slice) -> Rollouts:
+        rows = slice(part.start * group_size, part.stop * group_size)
+        return _sample(model, prompts[part], uniforms[:, rows].to(prompts.device), options)
+
+    drawn = run_shards(draw, _parts(model, prompts))
+    return Rollouts(*(torch.cat(pieces) for pieces in zip(*drawn, strict=True)))
+
+
+class _Options(NamedTuple):
+    group_size: int
+    max_tokens: int
+    eos: int
+    pad: int
+    temperature: float
+    precision: str
+
+
+def _parts(model: Decoder, prompts: Tensor) -> list[slice]:
+    """Cut the groups into 1, 2 or 4 parts, each with work enough for a thread of its own.
+
+    Whatever the number of threads: rounding depends on how rows go together.
+    """
+    operations = 2 * sum(p.numel() for p in model.parameters()) * prompts.numel()
+    count = 4 if operations > 4 * PART_OPERATIONS else 2 if operations > 2 * PART_OPERATIONS else 1
+    ends = [len(prompts) * i // count for i in range(count + 1)]
+    return [slice(a, b) for a, b in pairwise(ends) if a < b]
+
+
+def _sample(model: Decoder, prompts: Tensor, uniforms: Tensor, options: _Options) -> Rollouts:
+    """Sample some groups in one thread; ``uniforms`` is (max_tokens, groups · group_size)."""
+    group_size, max_tokens, eos, pad, temperature, precision = options
     groups, prompt_length = prompts.shape
     device, count = prompts.device, groups * group_size
-    uniforms = torch.rand(max_tokens, count, generator=generator, dtype=torch.float64).to(device)
     tokens = torch.full((count, max_tokens), pad, device=device)
     logprobs = torch.zeros(count, max_tokens, device=device)
     entropies = torch.zeros(count, max_tokens, device=device)
     lengths = torch.full((count,), max_tokens, device=device)
 
-    with autocast(device, precision):
+    with torch.no_grad(), autocast(device, precision):
         logits, prompt_cache = model.prefill(prompts)
         own: list[KeysValues] | None = None
         group = torch.arange(groups, device=device)  # of each row

@@ -136,8 +136,9 @@ class TrainSettings(OptimizerSettings):
     minibatches: Annotated[int, Field(ge=1, description="Updates per pass over a batch.")] = 1
     epochs: Annotated[int, Field(ge=1, description="Passes over a batch.")] = 1
     micro_batch_tokens: Annotated[
-        int, Field(ge=1, description="Tokens in one forward pass; a larger group goes alone.")
-    ] = 4096
+        int,
+        Field(ge=1, description="Tokens in one forward pass; bounds the memory."),
+    ] = 2048
 
     @field_validator("group_size", mode="before")
     @classmethod

@@ -16,7 +16,7 @@ from fgrpo.lab.sampling import Rollouts, sample
 from fgrpo.lab.seeds import Purpose, numpy_rng, torch_rng
 from fgrpo.lab.task import MazeTask
 from fgrpo.lab.update import make_optimizer, policy_update
-from fgrpo.lab.weights import load_model, load_state, save_model, save_state
+from fgrpo.lab.weights import WEIGHTS, load_model, load_state, save_model, save_state
 from fgrpo.maze import Token
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from fgrpo.lab.model import Decoder
     from fgrpo.lab.settings import ArmSettings, Recipe
 
-STATE = "state.safetensors"
+MODEL = "model"
+STATE = "state.safetensors"  # there until the model is
 
 
 def evaluate_base(
@@ -66,18 +67,23 @@ def train_arm(
     base
         Folder of the base model.
     folder
-        Gets ``metrics.jsonl``, ``records/``, the resumable state and, at the end, the model.
+        Gets ``metrics.jsonl``, ``records/``, the resumable state and, in its place at the end, the
+        model.
     device
         Where to train.
     progress
         Called with the number of steps done and a short text.
     """
     make_folder(folder)
+    state = folder / STATE
+    if (folder / MODEL / WEIGHTS).exists() and not state.exists():  # done
+        progress(arm.steps, "")
+        return
     task = MazeTask(recipe.maze, recipe.evaluation.problems, recipe.evaluation.seed)
     model = load_model(base, device)
     optimizer = make_optimizer(model, arm)
     label = f"{arm.name} seed {seed} from sft {recipe.sft_hash}"
-    start = load_state(folder / STATE, model, optimizer, label) or 0
+    start = load_state(state, model, optimizer, label) or 0
     if start == 0:  # what a lost training left behind
         for stale in (folder / "records").glob("step-*.jsonl"):
             stale.unlink()
@@ -104,12 +110,13 @@ def train_arm(
             done = step + 1
             if done % recipe.checkpoint_every == 0 or done in evaluations:
                 log.sync()
-                save_state(folder / STATE, model, optimizer, done, label)
+                save_state(state, model, optimizer, done, label)
             progress(done, f"reward {figures['reward']:.2f}")
             if done in evaluations:
                 evaluated(done)
     length = recipe.maze.prompt_tokens + recipe.maze.response_cap
-    save_model(folder / "model", model, max_positions=length, bos=Token.BOS, eos=Token.EOS)
+    save_model(folder / MODEL, model, max_positions=length, bos=Token.BOS, eos=Token.EOS)
+    state.unlink(missing_ok=True)
 
 
 def _train_step(

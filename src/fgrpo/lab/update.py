@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from fgrpo.errors import RunError
-from fgrpo.lab.packing import Responses, distinct_responses, response_logprobs, split
+from fgrpo.lab.gradient import accumulate
+from fgrpo.lab.packing import (
+    MicroBatch,
+    Responses,
+    distinct_responses,
+    response_logprobs,
+    split,
+)
 from fgrpo.lab.sampling import Rollouts, autocast
 from fgrpo.objective import cispo_loss, dapo_loss
 
@@ -19,9 +27,13 @@ if TYPE_CHECKING:
 
 
 def make_optimizer(model: Decoder, settings: OptimizerSettings) -> torch.optim.AdamW:
-    """AdamW with the settings' rate and decay."""
+    """AdamW with the settings' rate and decay; one kernel for all parameters on a GPU."""
+    parameters = list(model.parameters())
     return torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        parameters,
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=parameters[0].is_cuda or None,
     )
 
 
@@ -51,14 +63,14 @@ def apply_gradient(
         factor *= 1 - update / updates
     for group in optimizer.param_groups:
         group["lr"] = settings.learning_rate * factor
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
-    if not torch.isfinite(norm):
+    norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm))
+    if not math.isfinite(norm):
         raise RunError(
-            f"update {update}: the gradient's norm is {float(norm)}; lower learning_rate "
+            f"update {update}: the gradient's norm is {norm}; lower learning_rate "
             f"({settings.learning_rate}) or raise warmup_steps ({settings.warmup_steps})"
         )
     optimizer.step()
-    return float(norm)
+    return norm
 
 
 def policy_update(
@@ -125,34 +137,26 @@ def _accumulate(
     precision: str,
 ) -> dict[str, float]:
     """Set the gradient of one minibatch's loss, micro-batch by micro-batch."""
-    for parameter in model.parameters():
-        # Zeros, not None: a minibatch without active groups still moves AdamW's averages.
-        parameter.grad = torch.zeros_like(parameter)
     responses = distinct_responses(rollouts, advantages)
-    if len(responses.tokens) == 0:
-        return {"loss": 0.0, "clip_fraction_low": 0.0, "clip_fraction_high": 0.0}
     # Groups without advantage are skipped, but their tokens count in the mean.
     if settings.aggregate == "token_mean":
         normalizer = float(rollouts.lengths.sum())
     else:
         normalizer = float(rollouts.lengths.numel())
-    total_weight = float(responses.mask.sum())
+    total_weight = responses.mask.sum()
     device = rollouts.prompts.device
-    sums = torch.zeros(3, device=device)
-    for part in split(responses, rollouts.prompts.shape[1], settings.micro_batch_tokens):
+
+    def loss_of(part: MicroBatch) -> tuple[Tensor, Tensor]:
         with autocast(device, precision):
             logprobs = response_logprobs(model, rollouts.prompts, part, settings.temperature)
-        result = _loss(logprobs, part, settings, normalizer)
-        result.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        share = float(part.mask.sum()) / total_weight
-        sums += torch.stack(
-            [
-                result.loss.detach(),
-                result.clip_fraction_low * share,
-                result.clip_fraction_high * share,
-            ]
-        )
-    loss, low, high = sums.tolist()
+        result = _loss(logprobs, part.responses, settings, normalizer)
+        share = part.responses.mask.sum() / total_weight
+        clipped = torch.stack([result.clip_fraction_low, result.clip_fraction_high]) * share
+        return result.loss, torch.cat([result.loss.detach()[None], clipped])
+
+    parts = split(responses, rollouts.prompts.shape[1], settings.micro_batch_tokens)
+    sums = accumulate(model, loss_of, parts)
+    loss, low, high = (0.0, 0.0, 0.0) if sums is None else sums.tolist()
     return {"loss": loss, "clip_fraction_low": low, "clip_fraction_high": high}
 
 

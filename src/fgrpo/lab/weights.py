@@ -125,9 +125,10 @@ def load_state(
             n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")
         }
         model.load_state_dict(weights)
+        fused = bool(optimizer.defaults["fused"])
         for name, parameter in model.named_parameters():
             optimizer.state[parameter] = {
-                key: _like(tensors[f"optimizer.{key}.{name}"], parameter, key)
+                key: _like(tensors[f"optimizer.{key}.{name}"], parameter, key, fused)
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
     except RunError:
@@ -153,9 +154,9 @@ def _check_architecture(config: dict[str, Any]) -> None:
             raise ValueError(f"its {name} is {given[name]!r}; only {value!r} is computed")
 
 
-def _like(value: Tensor, parameter: Tensor, key: str) -> Tensor:
-    """AdamW keeps its step counts on the CPU, its moments beside the parameter."""
-    return value if key == "step" else value.to(parameter.device)
+def _like(value: Tensor, parameter: Tensor, key: str, fused: bool) -> Tensor:
+    """Place a part of AdamW's state: all beside the parameter if fused, else but the counts."""
+    return value if key == "step" and not fused else value.to(parameter.device)
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
