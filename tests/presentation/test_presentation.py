@@ -178,6 +178,52 @@ def test_panels_lie_side_by_side_under_one_legend():
     assert [axes.get_ylabel() for axes in figure.axes] == ["solved"] * 3
 
 
+def test_panels_stand_in_rows_and_share_their_axes():
+    """Five panels in rows of three: names and numbers only at the left and where none is below."""
+
+    def paint(place):
+        def fill(axes):
+            axes.plot([0, place], [0, 10 * place], label="line")
+            axes.set_xlabel("across")
+            axes.set_ylabel("up")
+
+        return fill
+
+    figure = draw_panels([paint(p) for p in range(5)], size=(2.0, 1.5), columns=3, share=True)
+    assert tuple(figure.get_size_inches()) == pytest.approx((6.0, 3.0))
+    save(figure, *WORDS)
+    assert len({(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes}) == 1
+    assert figure.axes[0].get_ylim()[1] >= 40
+    assert [axes.get_ylabel() for axes in figure.axes] == ["up", "", "", "up", ""]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["", "", "across", "across", "across"]
+    for axis, named in (("x", (2, 3, 4)), ("y", (0, 3))):
+        shown = [
+            any(
+                tick.label1.get_visible() for tick in getattr(axes, f"{axis}axis").get_major_ticks()
+            )
+            for axes in figure.axes
+        ]
+        assert [place for place, numbers in enumerate(shown) if numbers] == list(named)
+    boxes = [inches(figure, axes) for axes in figure.axes]
+    assert boxes[0].y0 > boxes[3].y1
+    assert (boxes[3].x0, boxes[4].x0) == pytest.approx((boxes[0].x0, boxes[1].x0))
+
+
+def test_the_columns_of_a_legend_are_as_many_as_its_figure_is_wide():
+    """Four panels of half the usual width have the room of two usual ones."""
+
+    def paint(axes):
+        for place in range(6):
+            axes.plot([1, 2], [place, 1], label=f"an arm of {place}")
+
+    for size, rows in ((0.5 * WIDTH, 2), (WIDTH, 1)):
+        figure = draw_panels([paint] * 4, size=(size, HEIGHT))
+        save(figure, *WORDS)
+        (legend,) = figure.legends
+        assert len({round(inches(figure, one).y1, 1) for one in legend.get_texts()}) == rows
+        assert inches(figure, legend).x1 <= 4 * size
+
+
 def test_one_panel_lists_a_label_as_often_as_it_has_it():
     """Arms whose names were cut to the same text are all there."""
 

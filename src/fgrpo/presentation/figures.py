@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
@@ -97,6 +98,8 @@ def draw_panels(
     *,
     size: tuple[float, float] = (WIDTH, HEIGHT),
     legend: bool = True,
+    columns: int | None = None,
+    share: bool = False,
 ) -> Figure:
     """Paint panels side by side, with one legend above them all.
 
@@ -109,6 +112,11 @@ def draw_panels(
     legend
         Whether there is one. A label that several panels share is listed once, with the look of
         the first.
+    columns
+        Panels in a row; all by default.
+    share
+        Whether all panels have the same axes; only the outer ones then have their names and
+        numbers. Limits are those of the last panel that sets them, so set them there alone.
 
     Returns
     -------
@@ -123,10 +131,17 @@ def draw_panels(
     if not paints:
         raise ValueError("paints is empty; give one function for each panel")
     with _look():
-        figure = NotebookFigure(figsize=(size[0] * len(paints), size[1]), layout="constrained")
-        panels = [figure.add_subplot(1, len(paints), 1 + place) for place in range(len(paints))]
+        columns = min(columns or len(paints), len(paints))
+        rows = -(-len(paints) // columns)
+        figure = NotebookFigure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+        panels: list[Axes] = []
+        for place in range(len(paints)):
+            first = panels[0] if share and panels else None
+            panels.append(figure.add_subplot(rows, columns, 1 + place, sharex=first, sharey=first))
         for paint, axes in zip(paints, panels, strict=True):
             paint(axes)
+        if share:
+            _outer_names_only(panels, columns)
         if legend:
             _add_legend(figure, panels)
     return figure
@@ -175,6 +190,16 @@ def _png(figure: Figure) -> bytes:
     return png.getvalue()
 
 
+def _outer_names_only(panels: Sequence[Axes], columns: int) -> None:
+    for place, axes in enumerate(panels):
+        if place % columns:
+            axes.tick_params(labelleft=False)
+            axes.set_ylabel("")
+        if place + columns < len(panels):
+            axes.tick_params(labelbottom=False)
+            axes.set_xlabel("")
+
+
 def _add_legend(figure: Figure, panels: Sequence[Axes]) -> None:
     handles: list[Any] = []
     labels: list[str] = []
@@ -187,9 +212,10 @@ def _add_legend(figure: Figure, panels: Sequence[Axes]) -> None:
     if not labels:
         raise ValueError("nothing painted has a label; label it, or draw with legend=False")
     longest = max(map(len, labels))
-    columns = (3 if longest <= 10 else 2 if longest <= 22 else 1) * len(panels)
-    rows = -(-len(labels) // columns)
     width, height = figure.get_size_inches()
+    room = math.ceil(width / WIDTH - 1e-9)
+    columns = (3 if longest <= 10 else 2 if longest <= 22 else 1) * room
+    rows = -(-len(labels) // columns)
     figure.set_size_inches(width, height + _LEGEND_ROW * max(0, rows - 2))
     figure.legend(
         handles,

@@ -5,8 +5,10 @@ Needs no PyTorch, except to draw the mazes that were lost.
 - ``data.py``: the run folder, read and checked
 - ``statistics.py``: pass@k with intervals, comparisons, problems lost and gained
 - ``verdict.py``: which differences may be called so, and the sentences
-- ``style.py``, ``figures.py``, ``training_figures.py``, ``mazes.py``: the pictures
+- ``style.py``, ``panels.py``, ``figures.py``, ``training_figures.py``, ``mazes.py``: the pictures
 - ``tables.py``: CSV files and ``summary.json``
+- ``sweep.py``, ``sweep_numbers.py``, ``sweep_figures.py``, ``sweep_tables.py``: where arms differ
+  in group size
 - ``settings_table.py``, ``page.py``, ``template.html``: the page
 """
 
@@ -26,8 +28,8 @@ def write_report(folder: Path) -> list[str]:
     """Write the report of a finished run into its folder.
 
     Writes ``report.html`` (self-contained), ``summary.json``, ``tables/*.csv`` and
-    ``figures/*.svg`` and ``.png``, each complete or not at all. The same folder gives the same
-    bytes again.
+    ``figures/*.svg`` and ``.png``, each complete or not at all; if arms differ in group size also
+    ``tables/group_sizes.md``. The same folder gives the same bytes again.
 
     Parameters
     ----------
@@ -51,6 +53,10 @@ def write_report(folder: Path) -> list[str]:
     from fgrpo.report.page import render_page
     from fgrpo.report.statistics import compute
     from fgrpo.report.style import palette
+    from fgrpo.report.sweep import find_sweep
+    from fgrpo.report.sweep_figures import sweep_figures
+    from fgrpo.report.sweep_numbers import compute_sweep
+    from fgrpo.report.sweep_tables import sweep_files
     from fgrpo.report.tables import csv_tables, summary
     from fgrpo.report.training_figures import training_figures
     from fgrpo.report.verdict import verdicts
@@ -58,14 +64,20 @@ def write_report(folder: Path) -> list[str]:
     data = load_run(folder)
     numbers = compute(data)
     said = verdicts(data, numbers)
-    styles = palette(data)
-    figures = [*result_figures(data, numbers, styles), *training_figures(data, styles)]
+    sweep = find_sweep(data)
+    found = compute_sweep(data, numbers, sweep) if sweep else None
+    styles = palette(data, sweep)
+    figures = sweep_figures(found, styles) if found else []
+    figures += result_figures(data, numbers, styles, sweep)
+    figures += training_figures(data, styles, sweep)
     lost = lost_mazes(data)
-    files = {f"tables/{name}": text.encode() for name, text in csv_tables(data, numbers).items()}
+    tables = csv_tables(data, numbers) | (sweep_files(found) if found else {})
+    files = {f"tables/{name}": text.encode() for name, text in tables.items()}
     for figure in (*figures, *lost.figures):
         files |= figure.files("figures")
-    files["summary.json"] = summary(data, numbers, said).encode()
-    files["report.html"] = render_page(data, numbers, said, styles, figures, lost).encode()
+    files["summary.json"] = summary(data, numbers, said, found).encode()
+    page = render_page(data, numbers, said, styles, figures, lost, found)
+    files["report.html"] = page.encode()
     for part in ("tables", "figures"):
         make_folder(folder / part)
     for name, content in files.items():

@@ -125,15 +125,22 @@ def load_run(folder: Path) -> RunData:
 
 
 def arm_labels(arms: Sequence[ArmSettings]) -> list[str]:
-    """Names to show: of the method and its γ; the arm's own where that is not unique."""
-    shown = [
-        f"F-{arm.method.upper()} γ = {arm.gamma:g}" if arm.gamma else arm.method.upper()
-        for arm in arms
-    ]
+    """Names to show: of the method and its γ, with N where sizes differ; else the arm's own.
+
+    N is added to all if it tells some apart; an arm that is not unique even so has its own name.
+    """
+    shown = [method_label(arm) for arm in arms]
+    if len(set(shown)) < len(shown) and len({arm.group_size for arm in arms}) > 1:
+        shown = [f"{label} (N = {arm.group_size})" for arm, label in zip(arms, shown, strict=True)]
     times = Counter(shown)
     return [
         label if times[label] == 1 else arm.name for arm, label in zip(arms, shown, strict=True)
     ]
+
+
+def method_label(arm: ArmSettings) -> str:
+    """Name an arm's method and its γ."""
+    return f"F-{arm.method.upper()} γ = {arm.gamma:g}" if arm.gamma else arm.method.upper()
 
 
 def _read(path: Path) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from fgrpo.presentation.figures import HEIGHT, WIDTH, DrawnFigure, render
+from fgrpo.presentation.figures import HEIGHT, WIDTH, DrawnFigure, render, save
 from fgrpo.presentation.numbers import percent
 from fgrpo.report.data import BASE
+from fgrpo.report.panels import draw_arms, panels_note
 from fgrpo.report.statistics import mean_pass_at
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from fgrpo.records import Counts
     from fgrpo.report.data import ArmRuns, RunData
     from fgrpo.report.statistics import Curve, Statistics
+    from fgrpo.report.sweep import Sweep
 
     Styles = Mapping[str, SeriesStyle]
 
@@ -28,28 +30,32 @@ if TYPE_CHECKING:
 RATE_BINS = ("0", "0–20", "20–40", "40–60", "60–80", "80–100", "100")
 
 
-def result_figures(data: RunData, numbers: Statistics, styles: Styles) -> list[DrawnFigure]:
+def result_figures(
+    data: RunData, numbers: Statistics, styles: Styles, sweep: Sweep | None = None
+) -> list[DrawnFigure]:
     """Draw pass@k against k, pass@1 and pass@n during training, lost and gained, success rates."""
     several = len(data.recipe.seeds) > 1
     return [
-        _pass_at_k(numbers, styles, several),
-        _during_training(data, styles, 1, several),
-        _during_training(data, styles, data.samples, several),
-        _lost_gained(data, numbers, styles, several),
-        _success_rates(data, styles),
+        _pass_at_k(data, numbers, styles, sweep),
+        _during_training(data, styles, sweep, 1),
+        _during_training(data, styles, sweep, data.samples),
+        _lost_gained(data, numbers, styles, several=several, wide=sweep is not None),
+        _success_rates(data, styles, sweep),
     ]
 
 
-def _pass_at_k(numbers: Statistics, styles: Styles, several: bool) -> DrawnFigure:
-    def paint(axes: Axes) -> None:
-        for curve in numbers.curves:
-            style = styles[curve.name]
-            _curve(axes, numbers.ks, curve, style)
+def _pass_at_k(
+    data: RunData, numbers: Statistics, styles: Styles, sweep: Sweep | None
+) -> DrawnFigure:
+    def paint(axes: Axes, arms: Sequence[ArmRuns]) -> None:
+        for name in (BASE, *(arm.name for arm in arms)):
+            _curve(axes, numbers.ks, numbers.curve(name), styles[name])
+
+    def finish(axes: Axes) -> None:
+        shown = spaced(numbers.ks)
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_locator(FixedLocator(spaced(numbers.ks)))
+        axes.xaxis.set_major_locator(FixedLocator(shown[::-2][::-1] if sweep else shown))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{k:g}"))
-        axes.set_xlabel("k (samples allowed)")
-        axes.set_ylabel("mazes solved: pass@k (%)")
         percent_axis(axes)
 
     bands = "No bands: too few mazes."
@@ -59,6 +65,7 @@ def _pass_at_k(numbers: Statistics, styles: Styles, several: bool) -> DrawnFigur
             "arms overlap says nothing about their difference, as arms are compared on the same "
             "mazes: see the verdicts."
         )
+    several = len(data.recipe.seeds) > 1
     lines = "Thick lines: means over seeds; thin: each seed. " if several else ""
     last = numbers.ks[-1]
     shown = "; ".join(
@@ -66,14 +73,15 @@ def _pass_at_k(numbers: Statistics, styles: Styles, several: bool) -> DrawnFigur
         f"at k = {last}"
         for curve in numbers.curves
     )
-    return render(
+    names = ("k (samples allowed)", "mazes solved: pass@k (%)")
+    return save(
+        draw_arms(data.arms, sweep, paint, finish, names),
         "pass_at_k",
         "Coverage: pass@k against k",
         "Share of held-out mazes solved by at least one of k samples, after training. Higher on "
         "the left: surer first answers; higher on the right: more mazes within reach at all. "
-        f"{lines}{bands}",
+        f"{lines}{bands}{panels_note(sweep)}",
         f"Pass@k against k: {shown}.",
-        paint,
     )
 
 
@@ -96,41 +104,60 @@ def spaced(ks: Sequence[int]) -> list[int]:
     return shown if len(shown) <= 11 else shown[::-2][::-1]
 
 
-def _during_training(data: RunData, styles: Styles, k: int, several: bool) -> DrawnFigure:
+def _during_training(data: RunData, styles: Styles, sweep: Sweep | None, k: int) -> DrawnFigure:
     start = float(mean_pass_at(data.base, k)[0])
     curves = {arm.name: during_training(data, arm, k) for arm in data.arms}
 
-    def paint(axes: Axes) -> None:
+    def paint(axes: Axes, arms: Sequence[ArmRuns]) -> None:
         base = styles[BASE]
         axes.axhline(
             100 * start, color=base.colour, linestyle=base.line, linewidth=1.4, label=base.label
         )
-        for name, (steps, values) in curves.items():
-            style = styles[name]
-            if len(values) > 1:
+        for arm in arms:
+            (steps, values), style = curves[arm.name], styles[arm.name]
+            if sweep and several:
+                ends = 100 * values.min(axis=0), 100 * values.max(axis=0)
+                axes.fill_between(steps, *ends, color=style.colour, alpha=0.13, linewidth=0)
+            elif several:
                 for run in values:
                     axes.plot(steps, 100 * run, **style.thin())
             axes.plot(steps, 100 * values.mean(axis=0), **style.main())
-        axes.set_xlabel("training step")
-        axes.set_ylabel(f"mazes solved: pass@{k} (%)")
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+
+    def finish(axes: Axes) -> None:
+        axes.xaxis.set_major_locator(MaxNLocator(4 if sweep else 6, integer=True))
         percent_axis(axes)
 
-    every = data.recipe.evaluation.every
-    when = f"evaluated every {every} steps" if every else "evaluated only at the start and the end"
+    several = len(data.recipe.seeds) > 1
     what = "solved by a single sample" if k == 1 else f"solved by at least one of {k} samples"
-    seeds = " Thick lines: means over seeds; thin: each seed." if several else ""
+    seeds = ""
+    if several:
+        shown = "bands: from the lowest seed to the highest" if sweep else "thin: each seed"
+        seeds = f" Thick lines: means over seeds; {shown}."
     ends = "; ".join(
         f"{arm.label} {percent(curves[arm.name][1][:, -1].mean())}" for arm in data.arms
     )
-    return render(
+    return save(
+        draw_arms(
+            data.arms, sweep, paint, finish, ("training step", f"mazes solved: pass@{k} (%)")
+        ),
         "pass_at_1_training" if k == 1 else "pass_at_n_training",
         f"pass@{k} during training",
-        f"Share of held-out mazes {what}; {when}. Dashed: the base model, from which every arm "
-        f"starts.{seeds}",
+        f"Share of held-out mazes {what}; evaluated {_when(data)}. Dashed: the base model, from "
+        f"which every arm starts.{seeds}{panels_note(sweep)}",
         f"Pass@{k} during training, from {percent(start)} at step 0 to: {ends}.",
-        paint,
     )
+
+
+def _when(data: RunData) -> str:
+    """Say after which training steps arms were evaluated."""
+    steps = max((sorted(arm.runs[0].counts) for arm in data.arms), key=len)
+    if len(steps) == 1:
+        return "only at the start and the end"
+    first, *gaps, last = np.diff([0, *steps]).tolist()
+    if all(gap == first for gap in gaps) and last <= first:
+        return f"every {first} steps"
+    *before, end = map(str, steps)
+    return f"after steps {', '.join(before)} and {end}"
 
 
 def during_training(
@@ -145,7 +172,9 @@ def during_training(
     return [0, *steps], values
 
 
-def _lost_gained(data: RunData, numbers: Statistics, styles: Styles, several: bool) -> DrawnFigure:
+def _lost_gained(
+    data: RunData, numbers: Statistics, styles: Styles, *, several: bool, wide: bool
+) -> DrawnFigure:
     rows = {
         arm.name: [one for one in numbers.lost_gained if one.name == arm.name] for arm in data.arms
     }
@@ -175,7 +204,8 @@ def _lost_gained(data: RunData, numbers: Statistics, styles: Styles, several: bo
                         markeredgecolor="white",
                         markeredgewidth=0.6,
                     )
-        _diverging(axes, [styles[name].label for name in rows], rows)
+        labels = [arm.label for arm in data.arms]
+        _diverging(axes, labels if wide else [_in_two(label) for label in labels], rows)
 
     words = "; ".join(
         f"{runs[0].label} lost {np.mean([r.lost for r in runs]):.3g}, gained "
@@ -192,9 +222,16 @@ def _lost_gained(data: RunData, numbers: Statistics, styles: Styles, several: bo
         "samples can change sides by chance alone.",
         f"Mazes lost and gained against the base model: {words}.",
         paint,
-        size=(WIDTH, max(HEIGHT - 0.6, 0.5 * len(rows) + 1.2)),
+        size=(
+            2 * WIDTH if wide else WIDTH,
+            max(HEIGHT - 0.6, (0.42 if wide else 0.5) * len(rows) + 1.2),
+        ),
         legend=False,
     )
+
+
+def _in_two(label: str) -> str:
+    return label.replace(" γ", "\nγ")
 
 
 def count_both_ways(axes: Axes, *, room: float) -> None:
@@ -209,7 +246,7 @@ def count_both_ways(axes: Axes, *, room: float) -> None:
 def _diverging(axes: Axes, labels: list[str], rows: Mapping[str, Sequence[object]]) -> None:
     """Finish the axes of lost and gained: names, headings, the same unit to both sides."""
     axes.axvline(0, color="#333333", linewidth=1)
-    axes.set_yticks(range(len(rows)), [label.replace(" γ", "\nγ") for label in labels])
+    axes.set_yticks(range(len(rows)), labels)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
@@ -225,34 +262,38 @@ def _diverging(axes: Axes, labels: list[str], rows: Mapping[str, Sequence[object
     axes.annotate("gained →", (0, 1), (10, 2), ha="left", **style)
 
 
-def _success_rates(data: RunData, styles: Styles) -> DrawnFigure:
+def _success_rates(data: RunData, styles: Styles, sweep: Sweep | None) -> DrawnFigure:
     shares = {BASE: rate_shares([data.base])}
     shares |= {arm.name: rate_shares(arm.finals) for arm in data.arms}
+    places = np.arange(len(RATE_BINS))
 
-    def paint(axes: Axes) -> None:
-        places = np.arange(len(RATE_BINS))
-        for name, values in shares.items():
-            axes.plot(places, 100 * values, **styles[name].main())
+    def paint(axes: Axes, arms: Sequence[ArmRuns]) -> None:
+        for name in (BASE, *(arm.name for arm in arms)):
+            axes.plot(places, 100 * shares[name], **styles[name].main())
         for edge in (0.5, len(RATE_BINS) - 1.5):  # never and always stand apart
             axes.axvline(edge, color="#cccccc", linewidth=1)
-        axes.set_xticks(places, RATE_BINS, fontsize=9)
         axes.grid(visible=False, axis="x")
-        axes.set_xlabel("a maze's own success rate (%)")
-        axes.set_ylabel("share of held-out mazes (%)")
+        axes.tick_params(axis="x", labelsize=9, labelrotation=90 if sweep else 0)
+
+    def finish(axes: Axes) -> None:
+        axes.set_xticks(places, RATE_BINS)
         axes.set_ylim(bottom=0)
 
+    labels = [(BASE, styles[BASE].label), *((arm.name, arm.label) for arm in data.arms)]
     words = "; ".join(
-        f"{styles[name].label} never solves {percent(values[0])}, always {percent(values[-1])}"
-        for name, values in shares.items()
+        f"{label} never solves {percent(shares[name][0])}, always {percent(shares[name][-1])}"
+        for name, label in labels
     )
-    return render(
+    rate = "own success rate (%)" if sweep else "a maze's own success rate (%)"
+    return save(
+        draw_arms(data.arms, sweep, paint, finish, (rate, "share of held-out mazes (%)")),
         "success_rates",
         "How often each maze is solved",
         f"Held-out mazes by the share of their {data.samples} samples that are right: never (0), "
         "always (100), and five equal steps between; arms averaged over seeds. Training that "
-        "sharpens moves mazes to the two ends. Lines only guide the eye.",
+        "sharpens moves mazes to the two ends. Lines only guide the eye."
+        f"{panels_note(sweep)}",
         f"Distribution of per-maze success rates: {words}.",
-        paint,
     )
 
 

@@ -9,6 +9,7 @@ from fgrpo.presentation.numbers import in_points, percent
 from fgrpo.presentation.page import fill
 from fgrpo.report.settings_table import made_with_rows, setting_rows, training_rows
 from fgrpo.report.statistics import BOOTSTRAP_SEED
+from fgrpo.report.sweep_tables import deepest_table, size_table
 from fgrpo.report.verdict import HIGHER, LOWER, judge
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from fgrpo.report.data import RunData
     from fgrpo.report.mazes import LostMazes
     from fgrpo.report.statistics import Contrast, Statistics
+    from fgrpo.report.sweep_numbers import SweepNumbers
     from fgrpo.report.verdict import Verdict
 
 
@@ -30,6 +32,7 @@ def render_page(
     styles: Mapping[str, SeriesStyle],
     figures: Sequence[DrawnFigure],
     lost: LostMazes,
+    sweep: SweepNumbers | None = None,
 ) -> str:
     """Fill the template; all pictures lie inside the page."""
     return fill(
@@ -54,7 +57,10 @@ def render_page(
         contrast_groups=_contrast_groups(numbers.contrasts),
         contrasts=len(numbers.contrasts),
         lost_gained=numbers.lost_gained,
-        settings=setting_rows(data),
+        sweep=sweep,
+        sizes=size_table(sweep) if sweep else None,
+        deepest=deepest_table(sweep) if sweep else None,
+        settings=setting_rows(data, sweep.sweep if sweep else None),
         training=training_rows(data),
         environment=made_with_rows(data),
         draws=f"{DRAWS:,}",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from fgrpo.lab.settings import ArmSettings, OptimizerSettings
     from fgrpo.report.data import ArmRuns, RunData
+    from fgrpo.report.sweep import Sweep
 
 Rows = list[tuple[str, str]]
 
@@ -32,12 +33,15 @@ _SCALES = {
 }
 
 
-def setting_rows(data: RunData) -> Rows:
-    """List the recipe's settings; those in which arms differ name each arm's value."""
+def setting_rows(data: RunData, sweep: Sweep | None = None) -> Rows:
+    """List the recipe's settings; those in which arms differ name each arm's value.
+
+    In a sweep they name that of each group size, or of each line, if that is enough.
+    """
     recipe = data.recipe
     model, sft = recipe.model, recipe.sft
     return [
-        *((name, _by_arm(data, shown)) for name, shown in _ARM_ROWS),
+        *((name, _by_arm(data, sweep, shown)) for name, shown in _ARM_ROWS),
         ("Training seeds", ", ".join(map(str, recipe.seeds))),
         (
             "Task",
@@ -86,11 +90,21 @@ def made_with_rows(data: RunData) -> Rows:
     return [*environment_rows(data.environment), ("Time", _time(data))]
 
 
-def _by_arm(data: RunData, shown: Callable[[ArmSettings], str]) -> str:
-    values = [shown(arm.settings) for arm in data.arms]
-    if len(set(values)) == 1:
-        return values[0]
-    return "; ".join(f"{value} ({arm.label})" for arm, value in zip(data.arms, values, strict=True))
+def _by_arm(data: RunData, sweep: Sweep | None, shown: Callable[[ArmSettings], str]) -> str:
+    values = [(shown(arm.settings), arm.label) for arm in data.arms]
+    if len(dict(values)) == 1:
+        return values[0][0]
+    if sweep:
+        sizes = [(f"N = {size}", sweep.at(size)) for size in sweep.sizes]
+        lines = [(line.label, list(line.arms.values())) for line in sweep.lines]
+        for groups in (sizes, lines):
+            found = [({shown(arm.settings) for arm in arms}, name) for name, arms in groups]
+            if all(len(own) == 1 for own, _ in found):
+                values = [(own.pop(), name) for own, name in found]
+                break
+    return "; ".join(
+        value if name == f"N = {value}" else f"{value} ({name})" for value, name in values
+    )
 
 
 def _step(arm: ArmSettings) -> str:

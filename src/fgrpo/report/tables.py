@@ -10,6 +10,7 @@ from fgrpo.compare.levels import DRAWS
 from fgrpo.presentation.tables import csv_text, plain
 from fgrpo.report.data import BASE
 from fgrpo.report.statistics import BOOTSTRAP_SEED, mean_pass_at
+from fgrpo.report.sweep_tables import sweep_entries
 from fgrpo.report.verdict import judge
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from fgrpo.report.data import RunData
     from fgrpo.report.statistics import Contrast, Curve, Statistics
+    from fgrpo.report.sweep_numbers import SweepNumbers
     from fgrpo.report.verdict import Verdict
 
 
@@ -41,7 +43,12 @@ def csv_tables(data: RunData, numbers: Statistics) -> dict[str, str]:
     }
 
 
-def summary(data: RunData, numbers: Statistics, said: Sequence[Verdict]) -> str:
+def summary(
+    data: RunData,
+    numbers: Statistics,
+    said: Sequence[Verdict],
+    sweep: SweepNumbers | None = None,
+) -> str:
     """Return the whole report as JSON; what is not a number is null."""
     references = {arm.name: data.reference_for(arm) for arm in data.arms}
     content = {
@@ -67,6 +74,7 @@ def summary(data: RunData, numbers: Statistics, said: Sequence[Verdict]) -> str:
         "pass_at_k": [_curve_entry(numbers.ks, curve) for curve in numbers.curves],
         "comparisons": [_contrast_entry(contrast) for contrast in numbers.contrasts],
         "lost_gained": [dataclasses.asdict(one) for one in numbers.lost_gained],
+        **(sweep_entries(sweep) if sweep else {}),
         "environment": data.environment,
     }
     return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from fgrpo.presentation.figures import DrawnFigure, render
+from fgrpo.presentation.figures import DrawnFigure, save
+from fgrpo.report.panels import draw_arms, panels_note
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from fgrpo.presentation.series import SeriesStyle
     from fgrpo.report.data import ArmRuns, RunData
+    from fgrpo.report.sweep import Sweep
 
 _MEASURES = (
     (
@@ -47,14 +49,17 @@ _MEASURES = (
 )
 
 
-def training_figures(data: RunData, styles: Mapping[str, SeriesStyle]) -> list[DrawnFigure]:
+def training_figures(
+    data: RunData, styles: Mapping[str, SeriesStyle], sweep: Sweep | None = None
+) -> list[DrawnFigure]:
     """Draw the shares of groups solved always, sometimes and never, and the entropy."""
-    return [_measure(data, styles, *measure) for measure in _MEASURES]
+    return [_measure(data, styles, sweep, *measure) for measure in _MEASURES]
 
 
 def _measure(
     data: RunData,
     styles: Mapping[str, SeriesStyle],
+    sweep: Sweep | None,
     field: str,
     title: str,
     axis: str,
@@ -64,18 +69,19 @@ def _measure(
     windows = {arm.name: smoothing_window(arm.settings.steps) for arm in data.arms}
     values = {arm.name: factor * _values(arm, field, windows[arm.name]) for arm in data.arms}
 
-    def paint(axes: Axes) -> None:
-        for place, (name, runs) in enumerate(values.items()):
-            steps, style = np.arange(runs.shape[1]), styles[name]
+    def paint(axes: Axes, arms: Sequence[ArmRuns]) -> None:
+        for place, arm in enumerate(arms):
+            runs, style = values[arm.name], styles[arm.name]
+            steps = np.arange(runs.shape[1])
             if len(runs) > 1:
                 for run in runs:
                     axes.plot(steps, run, **{**style.thin(), "alpha": 0.28})
             gap = max(1, runs.shape[1] // 5)  # markers of different arms do not coincide
-            first = place * gap // (len(values) + 1)
+            first = place * gap // (len(arms) + 1)
             axes.plot(steps, runs.mean(axis=0), markevery=(first, gap), **style.main())
-        axes.set_xlabel("training step")
-        axes.set_ylabel(axis)
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+
+    def finish(axes: Axes) -> None:
+        axes.xaxis.set_major_locator(MaxNLocator(4 if sweep else 6, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         low, high = axes.get_ylim()
         axes.set_ylim(max(0.0, low), min(high, 101.0) if factor == 100 else high)
@@ -87,11 +93,13 @@ def _measure(
         smooth = f" Smoothed: moving average over {' or '.join(map(str, widths))} steps."
     unit = " nats" if factor == 1 else "%"
     words = "; ".join(
-        f"{styles[name].label} from {runs[:, 0].mean():.3g}{unit} to {runs[:, -1].mean():.3g}{unit}"
-        for name, runs in values.items()
+        f"{arm.label} from {values[arm.name][:, 0].mean():.3g}{unit} to "
+        f"{values[arm.name][:, -1].mean():.3g}{unit}"
+        for arm in data.arms
     )
     alt = f"{title} during training: {words}."
-    return render(field, title, f"{caption}{seeds}{smooth}", alt, paint)
+    drawn = draw_arms(data.arms, sweep, paint, finish, ("training step", axis))
+    return save(drawn, field, title, f"{caption}{seeds}{smooth}{panels_note(sweep)}", alt)
 
 
 def smoothing_window(steps: int) -> int:
