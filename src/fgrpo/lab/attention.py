@@ -65,8 +65,8 @@ class _SharedPromptAttention(torch.autograd.Function):
         ctx.layout, ctx.kv_heads = layout, k.shape[1]
         over_prompt = (_by_group(q, layout, k.shape[1]), prompt_k, prompt_v)
         over_own = _by_response(q, k, v, layout)
-        out_p, lse_p, ctx.kernel_p = _attend(*over_prompt, causal=False)
-        out_o, lse_o, ctx.kernel_o = _attend(*over_own, causal=True)
+        out_p, lse_p, ctx.kernel_p = attend(*over_prompt, causal=False)
+        out_o, lse_o, ctx.kernel_o = attend(*over_own, causal=True)
         # Both parts back in the order of the tokens: (M, heads, head size) and (M, heads).
         out_p, lse_p = _from_groups(out_p, layout), _from_groups(lse_p[..., None], layout)[..., 0]
         out_o, lse_o = _from_responses(out_o, layout), _from_responses(lse_o, layout)
@@ -158,7 +158,7 @@ def _kernel(q: Tensor) -> Literal["cuda flash", "cpu flash", "plain"]:
     return "cuda flash" if half and q.shape[-1] % 8 == 0 else "plain"
 
 
-def _attend(
+def attend(
     q: Tensor, k: Tensor, v: Tensor, *, causal: bool
 ) -> tuple[Tensor, Tensor, tuple[Any, ...]]:
     """Attention (B, heads, S, D), its log-sum-exp (B, heads, S), and what the kernel wants back."""

@@ -4,7 +4,8 @@ The prompt is processed once per group. While decoding, rollouts of a group that
 same share one row: every distinct prefix is processed once, and each rollout draws its next token
 from its row's distribution with its own random number. The rollouts are exactly those of
 one-row-per-rollout sampling with the same random numbers, up to rounding; small policies, which
-often repeat themselves, are sampled many times faster.
+often repeat themselves, are sampled many times faster. On a GPU, where a step's kernels take less
+time than the host needs to ask for them, `fgrpo.lab.static_sampling` samples instead.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def sample(
     eos, pad
         Token that ends a response; token that fills the rest.
     generator
-        CPU generator of the random numbers; the draws do not depend on the device.
+        CPU generator of the random numbers, or of the seed of the GPU's.
     temperature
         Divides the logits; 0 takes the most likely token.
     precision
@@ -93,15 +94,29 @@ def sample(
     Rollouts
         On the prompts' device.
     """
+    if prompts.is_cuda:
+        from fgrpo.lab.static_sampling import sample_static
+
+        return sample_static(
+            model,
+            prompts,
+            group_size,
+            max_tokens=max_tokens,
+            eos=eos,
+            pad=pad,
+            generator=generator,
+            temperature=temperature,
+            precision=precision,
+        )
     count = len(prompts) * group_size
     uniforms = torch.rand(max_tokens, count, generator=generator, dtype=torch.float64)
     options = _Options(group_size, max_tokens, eos, pad, temperature, precision)
 
-    def draw(part: slice) -> Rollouts:
+    def sample_part(part: slice) -> Rollouts:
         rows = slice(part.start * group_size, part.stop * group_size)
         return _sample(model, prompts[part], uniforms[:, rows].to(prompts.device), options)
 
-    drawn = run_shards(draw, _parts(model, prompts))
+    drawn = run_shards(sample_part, _parts(model, prompts))
     return Rollouts(*(torch.cat(pieces) for pieces in zip(*drawn, strict=True)))
 
 
@@ -142,8 +157,8 @@ def _sample(model: Decoder, prompts: Tensor, uniforms: Tensor, options: _Options
         active = torch.arange(count, device=device)  # rollouts still going
         row = active // group_size  # of each active rollout
         for t in range(max_tokens):
-            log_p, entropy = _distribution(logits, temperature)
-            drawn = _draw(log_p, row, uniforms[t, active])
+            log_p, entropy = distribution(logits, temperature)
+            drawn = draw(log_p, row, uniforms[t, active])
             tokens[active, t] = drawn
             logprobs[active, t] = log_p[row, drawn]
             entropies[active, t] = entropy[row]
@@ -183,8 +198,8 @@ def _sample(model: Decoder, prompts: Tensor, uniforms: Tensor, options: _Options
     )
 
 
-def _distribution(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Log-probabilities (R, V) and entropies (R,) of the next token."""
+def distribution(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Give log-probabilities (R, V) and entropies (R,) of the next token."""
     logits = logits.float()
     if temperature == 0:
         best = logits.argmax(-1, keepdim=True)
@@ -195,7 +210,7 @@ def _distribution(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     return log_p, -(log_p.exp() * log_p).sum(-1)
 
 
-def _draw(log_p: Tensor, row: Tensor, uniform: Tensor) -> Tensor:
+def draw(log_p: Tensor, row: Tensor, uniform: Tensor) -> Tensor:
     """Invert each row's cumulative distribution at the rollouts' uniform numbers in [0, 1)."""
     cumulative = log_p.double().exp().cumsum(-1)
     # Scaling by the sum, not 1, keeps rounding from drawing a token of probability 0.
