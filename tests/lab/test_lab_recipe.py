@@ -6,8 +6,10 @@ import pytest
 import yaml
 
 from fgrpo.errors import UsageError
+from fgrpo.lab.model import Decoder
 from fgrpo.lab.recipe import DEFAULT_RECIPE, load_recipe
 from fgrpo.lab.settings import Recipe
+from fgrpo.maze import VOCAB_SIZE
 from fgrpo.recipes import shipped
 
 PLAIN = {"name": "plain", "arms": [{"name": "grpo"}, {"name": "focal", "gamma": 0.5}]}
@@ -49,6 +51,55 @@ def test_every_shipped_recipe_is_valid(name):
     # The cap leaves room for the longest path, all cells but one, and for DONE and <eos>.
     cells = ((recipe.maze.size - 1) // 2) ** 2
     assert recipe.maze.response_cap >= 2 * (cells - 1) + 2
+
+
+def sweep(recipe):
+    return {arm.name: (arm.group_size, arm.gamma) for arm in recipe.arms}
+
+
+def named(group_sizes):
+    """Arms as they must be called: every group size with every γ of the paper."""
+    gammas = {"grpo": 0, "f-grpo-0.5": 0.5, "f-grpo-1": 1}
+    return {f"{arm}-n{n}": (n, gamma) for n in group_sizes for arm, gamma in gammas.items()}
+
+
+def test_maze_paper_is_what_the_paper_says():
+    recipe = load_recipe("maze-paper")
+    assert (recipe.maze.size, recipe.maze.response_cap, recipe.maze.prompt_tokens) == (17, 180, 310)
+    sft = recipe.sft
+    assert (sft.steps, sft.batch_size, sft.learning_rate) == (1500, 32, 5e-4)
+    for arm in recipe.arms:
+        assert (arm.method, arm.aggregate, arm.temperature) == ("grpo", "token_mean", 1.0)
+        assert (arm.prompts_per_step, arm.steps, arm.learning_rate) == (256, 20_000, 1e-4)
+        assert (arm.schedule, arm.minibatches, arm.epochs) == ("constant", 1, 1)
+    assert sweep(recipe) == named([4, 8, 16, 32, 64, 128])
+    assert (recipe.evaluation.problems, recipe.evaluation.samples) == (256, 256)
+
+
+def test_the_papers_model_has_3_9_million_parameters():
+    model = Decoder(load_recipe("maze-paper").model, VOCAB_SIZE)
+    assert VOCAB_SIZE == 32
+    assert round(sum(one.numel() for one in model.parameters()) / 1e6, 1) == 3.9
+
+
+def test_maze_medium_is_maze_small_with_more_groups_and_seeds_never_tuned_on():
+    medium, small = load_recipe("maze-medium"), load_recipe("maze-small")
+    assert sweep(medium) == named([4, 8, 16, 32])
+    assert (medium.maze, medium.model) == (small.maze, small.model)
+    assert medium.evaluation.every < small.evaluation.every
+    assert len(medium.seeds) >= 5
+    # docs/experiments.md: what settings were chosen on, and what maze-small reports.
+    seen = {0, 1, 2, 3, 7, 8, *range(100, 106), *small.seeds, small.sft.seed, small.evaluation.seed}
+    assert not seen & {*medium.seeds, medium.sft.seed, medium.evaluation.seed}
+
+
+@pytest.mark.parametrize("name", ["maze-paper", "maze-medium"])
+def test_every_weighted_arm_is_compared_with_the_plain_one_of_its_size(name):
+    recipe = load_recipe(name)
+    sizes = {arm.group_size for arm in recipe.arms}
+    expected = {f"grpo-n{n}": None for n in sizes}
+    expected |= {f"f-grpo-{g}-n{n}": f"grpo-n{n}" for n in sizes for g in ("0.5", "1")}
+    assert references(recipe) == expected
 
 
 def test_the_default_recipe_is_shipped():

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 from fgrpo.files import make_folder, write_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 __all__ = ["write_report"]
 
 
-def write_report(folder: Path) -> list[str]:
+def write_report(folder: Path, arms: Collection[str] | None = None) -> list[str]:
     """Write the report of a finished run into its folder.
 
     Writes ``report.html`` (self-contained), ``summary.json``, ``tables/*.csv`` and
@@ -35,6 +36,8 @@ def write_report(folder: Path) -> list[str]:
     ----------
     folder
         The run folder.
+    arms
+        Names of the arms to report on; default all.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def write_report(folder: Path) -> list[str]:
     from fgrpo.report.training_figures import training_figures
     from fgrpo.report.verdict import verdicts
 
-    data = load_run(folder)
+    data = load_run(folder, arms)
     numbers = compute(data)
     said = verdicts(data, numbers)
     sweep = find_sweep(data)

@@ -18,7 +18,7 @@ from fgrpo.records import Counts, RecordError, read_counts
 from fgrpo.run_folder import ENVIRONMENT_FILE, RECIPE_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from fgrpo.lab.settings import ArmSettings
@@ -101,13 +101,15 @@ class RunData:
         return self.recipe.evaluation.samples
 
 
-def load_run(folder: Path) -> RunData:
+def load_run(folder: Path, arms: Collection[str] | None = None) -> RunData:
     """Read a finished run folder.
 
     Parameters
     ----------
     folder
         As `fgrpo.lab.experiment` lays it out. PyTorch is not needed.
+    arms
+        Names of the arms to read; default all.
 
     Raises
     ------
@@ -115,13 +117,16 @@ def load_run(folder: Path) -> RunData:
         If a piece is missing, incomplete or malformed; names the file and the remedy.
     """
     recipe = _recipe(folder / RECIPE_FILE)
+    if arms is not None:
+        chosen = [arm for arm in recipe.arms if arm.name in arms]
+        recipe = recipe.model_copy(update={"arms": chosen})
     base = _counts(records_path(base_folder(folder), 0), recipe, None)
     labels = arm_labels(recipe.arms)
-    arms = tuple(
+    runs = tuple(
         ArmRuns(arm, label, tuple(_run(folder, recipe, arm, seed, base) for seed in recipe.seeds))
         for arm, label in zip(recipe.arms, labels, strict=True)
     )
-    return RunData(recipe, base, arms, _environment(folder / ENVIRONMENT_FILE))
+    return RunData(recipe, base, runs, _environment(folder / ENVIRONMENT_FILE))
 
 
 def arm_labels(arms: Sequence[ArmSettings]) -> list[str]:
