@@ -1,8 +1,11 @@
 """Run folders: whose they are, who may work in them, and what a full disk does to them."""
 
 import json
+import os
 import resource
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,25 @@ from fgrpo.lab.experiment import run_experiment
 from fgrpo.lab.settings import Recipe
 
 TINY = Recipe.model_validate(RECIPE)
+SMALLEST = {
+    **RECIPE,
+    "sft": {**RECIPE["sft"], "steps": 8},
+    "train": {**RECIPE["train"], "steps": 4},
+    "seeds": [0],
+    "evaluation": {"problems": 2, "samples": 8, "every": 2},
+}
+
+
+def results(folder: Path) -> dict[str, object]:
+    """Return all that must be equal bit for bit: `contents`, and the metrics without times."""
+    found: dict[str, object] = dict(contents(folder))
+    for path in folder.rglob("metrics.jsonl"):
+        steps = [json.loads(line) for line in path.read_text().splitlines()]
+        found[str(path.relative_to(folder))] = [
+            {name: value for name, value in step.items() if not name.startswith("seconds")}
+            for step in steps
+        ]
+    return found
 
 
 @pytest.fixture
@@ -93,14 +115,65 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.xdist_group("resume")
 def test_a_corrupt_checkpoint_is_one_line(tmp_path: Path) -> None:
-    subprocess.run(command(tmp_path), check=True, capture_output=True)
+    line = command(tmp_path, "--set", "train.steps=100000", "--workers", "1")
     seed = tmp_path / "runs" / "tiny" / "arms" / "grpo" / "seed-0"
     state = seed / "state.safetensors"
+    with subprocess.Popen(
+        line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGKILL)
     state.write_bytes(state.read_bytes()[:-100])
     records = {path: path.read_bytes() for path in seed.rglob("*.jsonl")}
-    done = subprocess.run(command(tmp_path), capture_output=True, text=True, check=False)
+    assert records
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     message = done.stderr.strip().splitlines()[-1]
     assert str(state) in message
     assert "delete this file" in message
     assert {path: path.read_bytes() for path in seed.rglob("*.jsonl")} == records
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "at_once"), [("cpu", None, 7), ("cuda", None, 1), ("cuda", 3, 3)]
+)
+def test_jobs_at_a_time(device, workers, at_once, tmp_path, monkeypatch) -> None:
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(experiment, "cores", lambda: 7)
+    monkeypatch.setattr(
+        experiment, "run_jobs", lambda jobs, workers, show: given.append((len(jobs), workers))
+    )
+    run_experiment(TINY, tmp_path / "run", command="test", device=device, workers=workers)
+    assert given == [(1, at_once), (5, at_once)]
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Make the results of one job at a time on one core."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(SMALLEST))
+
+    def one_core() -> None:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {next(iter(os.sched_getaffinity(0)))})
+
+    line = [*command(folder)[:4], str(folder / "recipe.yaml"), "--workers", "1"]
+    out = folder / "runs" / "tiny"
+    subprocess.run([*line, "--out", str(out)], check=True, capture_output=True, preexec_fn=one_core)
+    found = results(folder / "runs")
+    assert len(found["tiny/arms/f-dapo/seed-0/metrics.jsonl"]) == 4
+    assert sum(name.endswith("model.safetensors") for name in found) == 3
+    return found
+
+
+@pytest.mark.xdist_group("resume")
+@pytest.mark.parametrize(("workers", "cores"), [(2, 6), (3, 6)])
+def test_results_depend_neither_on_workers_nor_on_threads(
+    workers, cores, alone, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("fgrpo.lab.jobs.cores", lambda: cores)
+    recipe = Recipe.model_validate(SMALLEST)
+    run_experiment(recipe, tmp_path / "runs" / "tiny", command="test", workers=workers)
+    assert results(tmp_path / "runs") == alone

@@ -2,20 +2,38 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from fgrpo.errors import RunError, UsageError
+from fgrpo.lab import jobs as jobs_module
 from fgrpo.lab.jobs import Job, Progress, run_jobs
 
 pytestmark = pytest.mark.xdist_group("resume")  # starts processes: not beside the other such tests
 
 
+LIBRARIES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
 def write_threads(path, progress):
+    """Count the threads that pieces of work are shared among, and what libraries are told."""
+    import threading
+    import time
+
     import torch
 
-    Path(path).write_text(str(torch.get_num_threads()))
+    from fgrpo.lab.shards import run_shards
+
+    def name(_):
+        time.sleep(0.1)  # so that no thread gets two pieces while another has none
+        return threading.get_ident()
+
+    shards = len(set(run_shards(name, range(16))))
+    told = {os.environ.get(library) for library in LIBRARIES}
+    Path(path).write_text(f"{shards} {torch.get_num_threads()} {told}")
     progress(1, "half")
     progress(2)
 
@@ -28,20 +46,42 @@ def die(progress):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_jobs_run_with_their_threads_and_report(tmp_path):
+@pytest.mark.parametrize(
+    ("cores", "workers", "count", "threads"),
+    [(4, 2, 2, 2), (4, 8, 1, 4), (3, 2, 2, 1), (1, 2, 2, 1)],
+)
+def test_the_cores_are_divided_among_the_jobs_at_once(
+    cores, workers, count, threads, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(jobs_module, "cores", lambda: cores)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     seen: list[Progress] = []
-    jobs = [
-        Job("one", 2, write_threads, (str(tmp_path / "one"),)),
-        Job("two", 2, write_threads, (str(tmp_path / "two"),), threads=2),
-    ]
-    run_jobs(jobs, 2, seen.append)
-    assert (tmp_path / "one").read_text() == "1"
-    assert (tmp_path / "two").read_text() == "2"
-    for name in ("one", "two"):
+    names = ["one", "two"][:count]
+    jobs = [Job(name, 2, write_threads, (str(tmp_path / name),)) for name in names]
+    run_jobs(jobs, workers, seen.append)
+    for name in names:
+        # PyTorch itself and other libraries start no threads beside them.
+        assert (tmp_path / name).read_text() == f"{threads} 1 {{'1'}}"
         assert [p for p in seen if p.job == name] == [
             Progress(name, 1, "half"),
             Progress(name, 2, ""),
         ]
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a system without affinities")
+def test_cores_are_those_this_process_may_use():
+    one = next(iter(os.sched_getaffinity(0)))
+    done = subprocess.run(
+        [sys.executable, "-c", "from fgrpo.lab.jobs import cores; print(cores())"],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {one}),
+    )
+    assert done.stdout.strip() == "1"
 
 
 def test_a_job_s_error_is_passed_on(tmp_path):

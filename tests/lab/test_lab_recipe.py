@@ -7,7 +7,7 @@ import yaml
 
 from fgrpo.errors import UsageError
 from fgrpo.lab.model import Decoder
-from fgrpo.lab.recipe import DEFAULT_RECIPE, load_recipe
+from fgrpo.lab.recipe import DEFAULT_RECIPE, choose_arms, load_recipe
 from fgrpo.lab.settings import Recipe
 from fgrpo.maze import VOCAB_SIZE
 from fgrpo.recipes import shipped
@@ -348,3 +348,12 @@ def test_a_recipe_survives_being_written_and_read(load):
     again = load(yaml.safe_dump(recipe.model_dump()))
     assert again == recipe
     assert isinstance(again, Recipe)
+
+
+def test_arms_are_chosen_by_pattern_in_the_recipes_order():
+    paper = load_recipe("maze-paper")
+    assert choose_arms(paper, ["f-grpo-1-n8", "grpo-n8"]) == ["grpo-n8", "f-grpo-1-n8"]
+    assert choose_arms(paper, ["*-n8"]) == ["grpo-n8", "f-grpo-0.5-n8", "f-grpo-1-n8"]
+    assert choose_arms(paper, ["*"]) == [arm.name for arm in paper.arms]
+    with pytest.raises(UsageError, match=r"^--arms '\*-n9' matches no arm of maze-paper: grpo-n4, "):
+        choose_arms(paper, ["*-n8", "*-n9"])

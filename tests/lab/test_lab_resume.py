@@ -1,6 +1,7 @@
 """Real kills: a run killed at any moment and started again ends as if it had never stopped."""
 
 import hashlib
+import json
 import os
 import random
 import signal
@@ -123,3 +124,18 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
             break
         assert time.monotonic() < deadline, "a worker still runs 20 s after its parent's death"
         time.sleep(0.1)
+
+
+@pytest.mark.xdist_group("resume")
+def test_arms_one_after_another_are_the_whole_run(
+    uninterrupted: dict[str, str], tmp_path: Path
+) -> None:
+    reports = []
+    for pattern in ("f-*", "grpo"):
+        subprocess.run(command(tmp_path, "--arms", pattern), check=True, capture_output=True)
+        summary = json.loads((tmp_path / "runs" / "tiny" / "summary.json").read_text())
+        reports.append([arm["name"] for arm in summary["arms"]])
+        grpo = tmp_path / "runs" / "tiny" / "arms" / "grpo"
+        assert grpo.exists() == (pattern == "grpo")
+    assert reports == [["f-dapo"], ["grpo"]]
+    assert contents(tmp_path / "runs") == uninterrupted

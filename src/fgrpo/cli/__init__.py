@@ -20,6 +20,7 @@ from fgrpo.cli import (
     train,
 )
 from fgrpo.cli.many_values import ManyValues
+from fgrpo.cli.ray_option import WithRay
 from fgrpo.errors import UsageError
 
 app = typer.Typer(
@@ -41,7 +42,7 @@ def options(
     """Keep the rare right answers when training with verifiable rewards."""
 
 
-app.command("run")(run.run)
+app.command("run", cls=WithRay)(run.run)
 app.command("train", context_settings=train.SETTINGS)(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)

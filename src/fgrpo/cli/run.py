@@ -21,10 +21,31 @@ def run(
         list[str] | None,
         typer.Option("--set", help="Change a field: --set arms.0.gamma=0.5 (repeatable)."),
     ] = None,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arms", metavar="PATTERN", help="Only the arms named like '*-n8' (repeatable)."
+        ),
+    ] = None,
     out: RunFolder = None,
     fresh: Fresh = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Jobs at a time; default one per core.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Jobs at a time, which share the cores; default one per core, or one per GPU. "
+            "Changes no result.",
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]",
+            help="Send the jobs to a Ray cluster: HOST:PORT, ray://HOST:PORT, auto (one that runs "
+            "here) or local (a new one on this machine's cores). Without an address: what "
+            "RAY_ADDRESS names, else one that runs here, else a new one. The run folder must lie "
+            "on a disk that its machines share.",
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
@@ -33,7 +54,7 @@ def run(
     Interrupted at any moment, the same command goes on where it was.
     """
     from fgrpo.cli.progress import ProgressDisplay
-    from fgrpo.lab.recipe import load_recipe
+    from fgrpo.lab.recipe import choose_arms, load_recipe
     from fgrpo.recipes import shipped
 
     if show_list:
@@ -41,7 +62,8 @@ def run(
             print(f"{name:16} {' '.join(load_recipe(name).description.split())}")
         return
     chosen = load_recipe(recipe, changes)
-    _check_device(device)
+    arms = choose_arms(chosen, patterns) if patterns else None
+    _check_device(device, elsewhere=ray is not None)
     from fgrpo.files import locked
     from fgrpo.lab.experiment import run_experiment
     from fgrpo.report import write_report
@@ -57,12 +79,14 @@ def run(
                 command=command,
                 device=device,
                 workers=workers,
+                ray=ray,
+                arms=arms,
                 fresh=fresh,
                 show=lambda report: display.show(*report),
                 announce=lambda jobs: display.announce({job.name: job.total for job in jobs}),
             )
         with locked(folder / LOCK_FILE):
-            verdicts = write_report(folder)
+            verdicts = write_report(folder, arms)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -71,12 +95,12 @@ def run(
     print(f"\nReport: {folder / 'report.html'}")
 
 
-def _check_device(device: str) -> None:
+def _check_device(device: str, *, elsewhere: bool) -> None:
     if device not in ("cpu", "cuda"):
         raise UsageError(f"--device {device!r}: must be cpu or cuda")
     if find_spec("torch") is None or find_spec("safetensors") is None:
         raise UsageError("fgrpo run needs PyTorch: install it with  pip install 'fgrpo[lab]'")
-    if device == "cuda":
+    if device == "cuda" and not elsewhere:
         import torch  # seconds to load, so not on the CPU, where only the workers need it
 
         if not torch.cuda.is_available():

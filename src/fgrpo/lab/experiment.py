@@ -5,30 +5,39 @@ A run folder holds::
     recipe.yaml                      the resolved recipe
     environment.json                 versions, machine and command of every start
     base/records/                    the base model's evaluation
-    arms/<arm>/seed-<seed>/          metrics.jsonl, records/, state.safetensors, model/
+    arms/<arm>/seed-<seed>/          metrics.jsonl, records/, and model/ at the end,
+                                     state.safetensors until then
 
 Base models are shared between runs: ``<runs>/base-models/<hash of their settings>/``.
 """
 
 from __future__ import annotations
 
-import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fgrpo.files import locked, make_folder
 from fgrpo.lab.folders import arm_folder, base_folder
-from fgrpo.lab.jobs import Job, Progress, run_jobs
+from fgrpo.lab.jobs import Job, Progress, cores, run_jobs
 from fgrpo.provenance import provenance
-from fgrpo.run_folder import ENVIRONMENT_FILE, LOCK_FILE, make_run_folder, note_start, opened
+from fgrpo.run_folder import (
+    ENVIRONMENT_FILE,
+    LOCK_FILE,
+    RECIPE_FILE,
+    make_run_folder,
+    note_start,
+    opened,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from fgrpo.lab.settings import ArmSettings, Recipe
 
+    Runner = Callable[[list[Job], Callable[[Progress], None]], None]
+
 IRRELEVANT = {"description", "checkpoint_every"}  # fields of a recipe that change no result
-SFT_THREADS = 2  # fixed: the number of threads changes how sums are rounded
 
 
 def run_experiment(
@@ -38,6 +47,8 @@ def run_experiment(
     command: str,
     device: str = "cpu",
     workers: int | None = None,
+    ray: str | None = None,
+    arms: Collection[str] | None = None,
     fresh: bool = False,
     show: Callable[[Progress], None] = lambda progress: None,
     announce: Callable[[list[Job]], None] = lambda jobs: None,
@@ -55,7 +66,13 @@ def run_experiment(
     device
         ``"cpu"`` or ``"cuda"``.
     workers
-        Jobs at a time; default one per core (one on a GPU). Does not change any result.
+        Jobs at a time; default one per core, or one per GPU. The cores are divided among them.
+        Does not change any result.
+    ray
+        Do the jobs on the Ray cluster of this address (`fgrpo.lab.ray_jobs.connected`); default in
+        processes of this machine.
+    arms
+        Names of the arms to train; default all.
     fresh
         Delete the run folder first.
     show
@@ -66,41 +83,61 @@ def run_experiment(
     Raises
     ------
     UsageError
-        If the folder belongs to another recipe or cannot be written.
+        If the folder belongs to another recipe or cannot be written, or Ray is not installed.
     RunError
-        If the work fails on the way. Nothing done is lost.
+        If there is no such cluster, or the work fails on the way. Nothing done is lost.
     """
+    if ray is not None:
+        folder = folder.absolute()  # a worker of Ray's may be in another directory
     base = folder.parent / "base-models" / recipe.sft_hash
-    if workers is None:
-        workers = 1 if device == "cuda" else os.cpu_count() or 1
-    with opened(folder, recipe, IRRELEVANT, fresh=fresh):
+    with (
+        _runner(ray, workers, device, folder / RECIPE_FILE) as run,
+        opened(folder, recipe, IRRELEVANT, fresh=fresh),
+    ):
         make_run_folder(base)
         note_start(folder, provenance(command, device))
         with locked(base / LOCK_FILE, wait=10.0):
             if not (base / ENVIRONMENT_FILE).exists():
                 note_start(base, provenance(command, device))
-            _stage([_sft_job(recipe, base, device)], 1, show, announce)
-        _stage(_rl_jobs(recipe, folder, base, device), workers, show, announce)
+            _stage([_sft_job(recipe, base, device)], run, show, announce)
+        _stage(_rl_jobs(recipe, arms, folder, base, device), run, show, announce)
+
+
+@contextmanager
+def _runner(ray: str | None, workers: int | None, device: str, shared: Path) -> Iterator[Runner]:
+    """Give what runs jobs: in processes of this machine, or on a Ray cluster."""
+    if ray is None:
+        at_once = workers or (1 if device == "cuda" else cores())
+        yield lambda jobs, show: run_jobs(jobs, at_once, show)
+        return
+    from fgrpo.lab.ray_jobs import connected, run_jobs_on_ray
+
+    with connected(ray):
+        yield lambda jobs, show: run_jobs_on_ray(
+            jobs, workers, show, shared=shared, gpu=device == "cuda"
+        )
 
 
 def _stage(
     jobs: list[Job],
-    workers: int,
+    run: Runner,
     show: Callable[[Progress], None],
     announce: Callable[[list[Job]], None],
 ) -> None:
     """Announce jobs and run them."""
     announce(jobs)
-    run_jobs(jobs, workers, show)
+    run(jobs, show)
 
 
 def _sft_job(recipe: Recipe, base: Path, device: str) -> Job:
     """Describe the training of the base model."""
-    return Job("base model", recipe.sft.steps, _sft, (recipe, base, device), SFT_THREADS)
+    return Job("base model", recipe.sft.steps, _sft, (recipe, base, device))
 
 
-def _rl_jobs(recipe: Recipe, folder: Path, base: Path, device: str) -> list[Job]:
-    """Describe the base model's evaluation and the training of every arm and seed."""
+def _rl_jobs(
+    recipe: Recipe, chosen: Collection[str] | None, folder: Path, base: Path, device: str
+) -> list[Job]:
+    """Describe the base model's evaluation and the training of every chosen arm and seed."""
     arms = [
         Job(
             f"{arm.name} seed {seed}",
@@ -110,6 +147,7 @@ def _rl_jobs(recipe: Recipe, folder: Path, base: Path, device: str) -> list[Job]
         )
         for seed in recipe.seeds
         for arm in recipe.arms
+        if chosen is None or arm.name in chosen
     ]
     evaluation = Job(
         "base evaluation",

@@ -1,7 +1,7 @@
 """The independent pieces of an experiment, run side by side, each in a process of its own.
 
-A job has its own fixed number of threads, so that its result, bit for bit, does not depend on how
-many jobs run at once.
+The cores are divided among the jobs that run at once. How many threads a job has changes how long
+it takes and no bit of its result (`fgrpo.lab.shards`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import signal
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import connection, parent_process
 from typing import TYPE_CHECKING, NamedTuple
 
 from fgrpo.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.queues import Queue
 
 
@@ -37,10 +38,16 @@ class Job(NamedTuple):
     total: int
     work: Callable[..., None]  # importable by name
     arguments: tuple[object, ...]
-    threads: int = 1
 
 
 _queue: Queue[Progress] | None = None
+
+
+def cores() -> int:
+    """Count the cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run_jobs(jobs: Sequence[Job], workers: int, show: Callable[[Progress], None]) -> None:
@@ -53,11 +60,12 @@ def run_jobs(jobs: Sequence[Job], workers: int, show: Callable[[Progress], None]
     """
     context = multiprocessing.get_context("spawn")
     queue: Queue[Progress] = context.Queue()
-    pool = ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(queue,)
-    )
+    at_once = min(workers, len(jobs))
+    threads = max(1, cores() // at_once)
+    pool = ProcessPoolExecutor(at_once, mp_context=context, initializer=_start, initargs=(queue,))
     try:
-        pending: set[Future[None]] = {pool.submit(_run, job) for job in jobs}
+        with _libraries_with_one_thread():  # inherited by the processes that start here
+            pending: set[Future[None]] = {pool.submit(_run, job, threads) for job in jobs}
         while pending:
             finished, pending = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
             while not queue.empty():
@@ -79,6 +87,30 @@ def run_jobs(jobs: Sequence[Job], workers: int, show: Callable[[Progress], None]
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def work_on(job: Job, threads: int, progress: Callable[..., None]) -> None:
+    """Do a job in this process, with so many threads."""
+    from fgrpo.lab.shards import use_threads  # here, so that the parent stays light
+
+    use_threads(threads)
+    job.work(*job.arguments, progress)
+
+
+@contextmanager
+def _libraries_with_one_thread() -> Iterator[None]:
+    """Keep numerical libraries from starting threads of their own beside those of `work_on`."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _start(queue: Queue[Progress]) -> None:
     """Prepare a worker: no Ctrl-C of its own, and an end with its parent."""
     global _queue
@@ -95,12 +127,9 @@ def _start(queue: Queue[Progress]) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _run(job: Job) -> None:
+def _run(job: Job, threads: int) -> None:
     def progress(done: int, text: str = "") -> None:
         if _queue is not None:
             _queue.put(Progress(job.name, done, text))
 
-    import torch  # here, so that the parent stays light
-
-    torch.set_num_threads(job.threads)
-    job.work(*job.arguments, progress)
+    work_on(job, threads, progress)
