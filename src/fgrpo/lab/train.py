@@ -105,7 +105,7 @@ def train_arm(
         if start in evaluations:
             evaluated(start)
         for step in range(start, arm.steps):
-            figures = _train_step(recipe, arm, seed, step, task, model, optimizer, device)
+            figures = train_step(recipe, arm, seed, step, task, model, optimizer, device)
             log.write(figures)
             done = step + 1
             if done % recipe.checkpoint_every == 0 or done in evaluations:
@@ -119,7 +119,7 @@ def train_arm(
     state.unlink(missing_ok=True)
 
 
-def _train_step(
+def train_step(
     recipe: Recipe,
     arm: ArmSettings,
     seed: int,
