@@ -22,7 +22,7 @@ TINY = Recipe.model_validate(RECIPE)
 SMALLEST = {
     **RECIPE,
     "sft": {**RECIPE["sft"], "steps": 8},
-    "train": {**RECIPE["train"], "steps": 4},
+    "train": {**RECIPE["train"], "steps": 4, "micro_batch_tokens": 64},
     "seeds": [0],
     "evaluation": {"problems": 2, "samples": 8, "every": 2},
 }

@@ -31,7 +31,7 @@ def write_threads(path, progress):
         time.sleep(0.1)  # so that no thread gets two pieces while another has none
         return threading.get_ident()
 
-    shards = len(set(run_shards(name, range(16))))
+    shards = len(set(run_shards(name, range(32))))
     told = {os.environ.get(library) for library in LIBRARIES}
     Path(path).write_text(f"{shards} {torch.get_num_threads()} {told}")
     progress(1, "half")

@@ -355,5 +355,7 @@ def test_arms_are_chosen_by_pattern_in_the_recipes_order():
     assert choose_arms(paper, ["f-grpo-1-n8", "grpo-n8"]) == ["grpo-n8", "f-grpo-1-n8"]
     assert choose_arms(paper, ["*-n8"]) == ["grpo-n8", "f-grpo-0.5-n8", "f-grpo-1-n8"]
     assert choose_arms(paper, ["*"]) == [arm.name for arm in paper.arms]
-    with pytest.raises(UsageError, match=r"^--arms '\*-n9' matches no arm of maze-paper: grpo-n4, "):
+    with pytest.raises(
+        UsageError, match=r"^--arms '\*-n9' matches no arm of maze-paper: grpo-n4, "
+    ):
         choose_arms(paper, ["*-n8", "*-n9"])

@@ -137,5 +137,31 @@ def test_arms_one_after_another_are_the_whole_run(
         reports.append([arm["name"] for arm in summary["arms"]])
         grpo = tmp_path / "runs" / "tiny" / "arms" / "grpo"
         assert grpo.exists() == (pattern == "grpo")
+        assert summary["arms_left_out"] == [
+            arm for arm in ("grpo", "f-dapo") if arm not in reports[-1]
+        ]
+        page = (tmp_path / "runs" / "tiny" / "report.html").read_text()
+        assert f"1 of the recipe's 2 arms\n({summary['arms_left_out'][0]})" in page
     assert reports == [["f-dapo"], ["grpo"]]
     assert contents(tmp_path / "runs") == uninterrupted
+
+
+@pytest.mark.xdist_group("resume")
+def test_a_last_evaluation_that_was_lost_is_made_again(
+    uninterrupted: dict[str, str], tmp_path: Path
+) -> None:
+    subprocess.run(command(tmp_path), check=True, capture_output=True)
+    seed = tmp_path / "runs" / "tiny" / "arms" / "grpo" / "seed-1"
+    last = seed / "records" / "step-000012.jsonl"
+    whole = last.read_bytes()
+    for damaged in (None, whole[: len(whole) // 2]):
+        last.unlink()
+        if damaged is not None:
+            last.write_bytes(damaged)
+        subprocess.run(command(tmp_path), check=True, capture_output=True)
+        assert last.read_bytes() == whole
+    (seed / "records" / "step-000005.jsonl").unlink()
+    done = subprocess.run(command(tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "step-000005.jsonl: missing" in done.stderr
+    assert "delete its folder" in done.stderr

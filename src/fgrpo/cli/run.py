@@ -34,7 +34,7 @@ def run(
         typer.Option(
             min=1,
             help="Jobs at a time, which share the cores; default one per core, or one per GPU. "
-            "Changes no result.",
+            "On a CPU it changes no result.",
         ),
     ] = None,
     ray: Annotated[

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +78,7 @@ class _SharedPromptAttention(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         q_p, prompt_k, prompt_v, q_o, k, v, out, lse = ctx.saved_tensors
         layout, kv_heads, grad = ctx.layout, ctx.kv_heads, grads[0]
@@ -155,7 +157,10 @@ def _kernel(q: Tensor) -> Literal["cuda flash", "cpu flash", "plain"]:
     if not q.is_cuda:
         return "cpu flash"
     half = q.dtype in (torch.bfloat16, torch.float16)
-    return "cuda flash" if half and q.shape[-1] % 8 == 0 else "plain"
+    fits = q.shape[-1] % 8 == 0 and q.shape[-1] <= 256
+    if half and fits and torch.cuda.get_device_capability(q.device) >= (8, 0):
+        return "cuda flash"
+    return "plain"
 
 
 def attend(

@@ -67,7 +67,7 @@ def run_experiment(
         ``"cpu"`` or ``"cuda"``.
     workers
         Jobs at a time; default one per core, or one per GPU. The cores are divided among them.
-        Does not change any result.
+        On a CPU that changes no result.
     ray
         Do the jobs on the Ray cluster of this address (`fgrpo.lab.ray_jobs.connected`); default in
         processes of this machine.

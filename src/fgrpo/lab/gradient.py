@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     PieceT = TypeVar("PieceT")
 
+MOST_AT_ONCE = 16  # bounds what is held until it is added
+
 
 def accumulate(
     model: torch.nn.Module,
@@ -43,9 +45,14 @@ def accumulate(
         loss, figures = loss_of(piece)
         return torch.autograd.grad(loss, parameters), figures
 
-    results = run_shards(work, pieces)
-    for i, parameter in enumerate(parameters):
-        parameter.grad = torch.zeros_like(parameter)
-        for gradients, _ in results:
-            parameter.grad += gradients[i]
-    return torch.stack([figures for _, figures in results]).sum(0) if results else None
+    sums = [torch.zeros_like(parameter) for parameter in parameters]
+    for parameter, zeros in zip(parameters, sums, strict=True):
+        parameter.grad = zeros
+    # On a GPU one at a time: a micro-batch is as large as its memory allows.
+    at_once = 1 if parameters[0].is_cuda else MOST_AT_ONCE
+    told: list[Tensor] = []
+    for first in range(0, len(pieces), at_once):
+        for gradients, figures in run_shards(work, pieces[first : first + at_once]):
+            torch._foreach_add_(sums, list(gradients))
+            told.append(figures)
+    return torch.stack(told).sum(0) if told else None

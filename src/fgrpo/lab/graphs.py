@@ -31,6 +31,7 @@ class Graphs:
         self._capturing = capturing
         self._captured: dict[Hashable, Any] = {}
         self._pool: Any = None
+        self._side: Any = None
 
     def __len__(self) -> int:
         return len(self._captured)
@@ -72,7 +73,9 @@ class Graphs:
 
     def _capture(self, step: Callable[[], None], counters: Sequence[Tensor]) -> Any:
         before = [counter.clone() for counter in counters]
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        if self._side is None:
+            self._side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side = self._side
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # libraries choose kernels and workspaces outside the capture
             for _ in range(WARM_UPS):

@@ -200,7 +200,10 @@ def pack(prompts: Tensor, batch: MicroBatch) -> Packed:
     # A response's first token is predicted by the prompt's last, the others by the one before.
     ahead = torch.arange(responses.tokens.shape[1], device=device)
     source = batch.groups - 1 + first[:, None] + ahead
-    source = torch.where(ahead < responses.lengths[:, None], source, 0)
+    # Past an end every place reads another row: a GPU adds up gradients of equal places in turn.
+    filler = torch.arange(source.numel(), device=device).view_as(source)
+    filler %= batch.groups + batch.inputs
+    source = torch.where(ahead < responses.lengths[:, None], source, filler)
     source[:, 0] = group
     return Packed(prompts[chosen], responses.tokens[response, steps], steps, layout, source)
 

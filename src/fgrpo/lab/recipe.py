@@ -30,7 +30,7 @@ def choose_arms(recipe: Recipe, patterns: list[str]) -> list[str]:
     """
     names = [arm.name for arm in recipe.arms]
     for pattern in patterns:
-        if not fnmatch.filter(names, pattern):
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
             raise UsageError(
                 f"--arms {pattern!r} matches no arm of {recipe.name}: {', '.join(names)}"
             )

@@ -23,7 +23,7 @@ from fgrpo.lab.shards import run_shards
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-PART_OPERATIONS = 5e9  # a twentieth of a second or so
+PART_OPERATIONS = 5e9  # take about a twentieth of a second
 
 
 class Rollouts(NamedTuple):

@@ -137,7 +137,7 @@ class TrainSettings(OptimizerSettings):
     epochs: Annotated[int, Field(ge=1, description="Passes over a batch.")] = 1
     micro_batch_tokens: Annotated[
         int,
-        Field(ge=1, description="Tokens in one forward pass; bounds the memory."),
+        Field(ge=1, description="Tokens a pass takes, unless one response has more."),
     ] = 2048
 
     @field_validator("group_size", mode="before")

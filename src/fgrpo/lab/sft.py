@@ -100,7 +100,8 @@ def _set_gradient(recipe: Recipe, model: Decoder, tokens: Tensor, targets: Tenso
         return loss / total, loss.detach() / total
 
     # Always the same pieces, so that the number of threads changes nothing.
-    pieces = list(zip(tokens.chunk(PIECES), targets.chunk(PIECES), strict=True))
+    count = 1 if tokens.is_cuda else PIECES
+    pieces = list(zip(tokens.chunk(count), targets.chunk(count), strict=True))
     loss = accumulate(model, loss_of, pieces)
     assert loss is not None
     return float(loss)

@@ -76,19 +76,9 @@ def train_arm(
     """
     make_folder(folder)
     state = folder / STATE
-    if (folder / MODEL / WEIGHTS).exists() and not state.exists():  # done
-        progress(arm.steps, "")
-        return
     task = MazeTask(recipe.maze, recipe.evaluation.problems, recipe.evaluation.seed)
-    model = load_model(base, device)
-    optimizer = make_optimizer(model, arm)
-    label = f"{arm.name} seed {seed} from sft {recipe.sft_hash}"
-    start = load_state(state, model, optimizer, label) or 0
-    if start == 0:  # what a lost training left behind
-        for stale in (folder / "records").glob("step-*.jsonl"):
-            stale.unlink()
-    evaluations = set(recipe.evaluation_steps(arm))
-    progress(start, "")
+    trained = (folder / MODEL / WEIGHTS).exists() and not state.exists()
+    model = load_model(folder / MODEL if trained else base, device)
 
     def evaluated(step: int) -> None:
         evaluate(
@@ -100,6 +90,19 @@ def train_arm(
             stream=(crc32(arm.name.encode()), seed, step),
             device=device,
         )
+
+    if trained:
+        evaluated(arm.steps)  # in case it was lost; what is there is not sampled again
+        progress(arm.steps, "")
+        return
+    optimizer = make_optimizer(model, arm)
+    label = f"{arm.name} seed {seed} from sft {recipe.sft_hash}"
+    start = load_state(state, model, optimizer, label) or 0
+    if start == 0:  # what a lost training left behind
+        for stale in (folder / "records").glob("step-*.jsonl"):
+            stale.unlink()
+    evaluations = set(recipe.evaluation_steps(arm))
+    progress(start, "")
 
     with MetricsLog(folder / METRICS_FILE, keep_below=start) as log:
         if start in evaluations:

@@ -155,7 +155,7 @@ def _check_architecture(config: dict[str, Any]) -> None:
 
 
 def _like(value: Tensor, parameter: Tensor, key: str, fused: bool) -> Tensor:
-    """Place a part of AdamW's state: all beside the parameter if fused, else but the counts."""
+    """Place a part of AdamW's state beside its parameter; counts only if AdamW is fused."""
     return value if key == "step" and not fused else value.to(parameter.device)
 
 

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report"]
 
+# Files that not every report has.
+SOMETIMES = (
+    "figures/lost_maze_*",
+    "figures/group_size*",
+    "tables/group_sizes.*",
+    "tables/deepest_points.csv",
+)
+
 
 def write_report(folder: Path, arms: Collection[str] | None = None) -> list[str]:
     """Write the report of a finished run into its folder.
@@ -85,7 +93,8 @@ def write_report(folder: Path, arms: Collection[str] | None = None) -> list[str]
         make_folder(folder / part)
     for name, content in files.items():
         write_bytes(folder / name, content)
-    for stale in (folder / "figures").glob("lost_maze_*"):  # of an earlier report
-        if f"figures/{stale.name}" not in files:
-            stale.unlink()
+    for pattern in SOMETIMES:  # of an earlier report
+        for stale in folder.glob(pattern):
+            if stale.relative_to(folder).as_posix() not in files:
+                stale.unlink()
     return [verdict.line for verdict in said]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BASE = "base"
 BASE_LABEL = "Base model"
-_REMEDY = "run fgrpo run again to finish it"
+_REMEDY = "run fgrpo run again to finish it; if that does not help, delete its folder before"
 _METRICS = (
     "groups_solved_all",
     "groups_solved_none",
@@ -89,6 +89,8 @@ class RunData:
     base: Counts
     arms: tuple[ArmRuns, ...]
     environment: Sequence[Mapping[str, Any]]
+    left_out: tuple[str, ...] = ()
+    """Names of the recipe's other arms."""
 
     def reference_for(self, arm: ArmRuns) -> ArmRuns | None:
         """Return the arm that ``arm`` is compared with, or None if there is only the base."""
@@ -117,16 +119,16 @@ def load_run(folder: Path, arms: Collection[str] | None = None) -> RunData:
         If a piece is missing, incomplete or malformed; names the file and the remedy.
     """
     recipe = _recipe(folder / RECIPE_FILE)
-    if arms is not None:
-        chosen = [arm for arm in recipe.arms if arm.name in arms]
-        recipe = recipe.model_copy(update={"arms": chosen})
+    left_out = [arm.name for arm in recipe.arms if arms is not None and arm.name not in arms]
+    chosen = [arm for arm in recipe.arms if arm.name not in left_out]
+    recipe = recipe.model_copy(update={"arms": chosen})
     base = _counts(records_path(base_folder(folder), 0), recipe, None)
     labels = arm_labels(recipe.arms)
     runs = tuple(
         ArmRuns(arm, label, tuple(_run(folder, recipe, arm, seed, base) for seed in recipe.seeds))
         for arm, label in zip(recipe.arms, labels, strict=True)
     )
-    return RunData(recipe, base, runs, _environment(folder / ENVIRONMENT_FILE))
+    return RunData(recipe, base, runs, _environment(folder / ENVIRONMENT_FILE), tuple(left_out))
 
 
 def arm_labels(arms: Sequence[ArmSettings]) -> list[str]:

@@ -39,6 +39,8 @@ def render_page(
         "fgrpo.report",
         recipe=data.recipe,
         description=[part for part in data.recipe.description.split("\n\n") if part.strip()],
+        left_out=data.left_out,
+        arms_shown=len(data.arms),
         samples=data.samples,
         problems=len(data.base.problems),
         seeds=data.recipe.seeds,

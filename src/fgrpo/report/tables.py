@@ -63,6 +63,7 @@ def summary(
             }
             for arm in data.arms
         ],
+        "arms_left_out": list(data.left_out),
         "seeds": data.recipe.seeds,
         "problems": len(data.base.problems),
         "samples": data.samples,
