@@ -59,6 +59,7 @@ PARTS = {
     for part in (
         Part("core", "weight, theory, records, comparisons", main="fgrpo"),
         Part("lab", "fgrpo run"),
+        Part("ray", "fgrpo run --ray", main="ray"),
         Part("simulate", "fgrpo simulate", main="numba"),
         Part("verify", "verifiers", main="math-verify"),
         Part("evaluate", "fgrpo evaluate", hub=True),
