@@ -324,15 +324,22 @@ def test_a_stopped_or_killed_command_leaves_nothing_at_work(cluster, tmp_path) -
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            # Ignored where the tests run in the background of a script.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         metrics = tmp_path / "runs" / "tiny" / "arms" / "grpo" / "seed-0" / "metrics.jsonl"
         before = metrics.stat().st_size if metrics.exists() else 0
         deadline = time.monotonic() + 120
-        while not (metrics.exists() and metrics.stat().st_size > before + 1000):
-            assert time.monotonic() < deadline, "the first arm never started"
-            time.sleep(0.1)
-        os.killpg(process.pid, kill)  # as Ctrl-C does: all of the terminal's processes
-        _, errors = process.communicate(timeout=60)
+        try:
+            while not (metrics.exists() and metrics.stat().st_size > before + 1000):
+                assert time.monotonic() < deadline, "the first arm never started"
+                time.sleep(0.1)
+            os.killpg(process.pid, kill)  # as Ctrl-C does: all of the terminal's processes
+            _, errors = process.communicate(timeout=60)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
         assert stands_still(metrics)
         if kill == signal.SIGINT:
             assert process.returncode == 130
