@@ -28,7 +28,8 @@ shopt -s nullglob
 readonly MOST_PARTS=8 GRACE_SECONDS=20
 readonly PART_NAME='^slice-([0-9]{4,})\.tar\.(gz|zst)\.([0-9]{2})-of-([0-9]{2})\.([0-9a-f]{16})$'
 
-say() { printf 'maze_paper_gpu: %s\n' "$*"; }
+trap '' PIPE  # with nobody reading any more, the run is stored all the same
+say() { printf 'maze_paper_gpu: %s\n' "$*" 2> /dev/null || true; }
 fail() { say "$@" >&2; exit 1; }
 
 has() { command -v "$1" > /dev/null; }
@@ -153,10 +154,18 @@ leave() {
 (($# > 0)) || fail 'name the folder that carries the run: maze_paper_gpu.sh DIR [options]'
 DIR=$1
 shift
+[[ $DIR != -* ]] || fail "'$DIR': the first argument is the folder that carries the run; ./$DIR if so named"
+for option in "$@"; do
+  case $option in
+    --out | --out=* | --fresh | --list | --help)
+      fail "$option is not for a slice: the run lies in $DIR; to start over, name an empty folder" ;;
+  esac
+done
 SLICE_SECONDS=${SLICE_SECONDS:-540}
 [[ $SLICE_SECONDS =~ ^[1-9][0-9]*$ ]] || fail "SLICE_SECONDS '$SLICE_SECONDS': a whole number from 1"
 DEVICE=${DEVICE:-cuda} RECIPE=${RECIPE:-maze-paper} PYTHON=${PYTHON:-python3}
 PART_BYTES=${PART_BYTES:-16777216}
+[[ $PART_BYTES =~ ^[1-9][0-9]*$ ]] || fail "PART_BYTES '$PART_BYTES': a whole number from 1"
 ROOT=$(cd -- "${BASH_SOURCE[0]%/*}/.." && pwd)
 export PYTHONPATH=$ROOT/src${PYTHONPATH:+:$PYTHONPATH}
 interrupted="" storing="" temporary="" code=0
@@ -187,8 +196,8 @@ case $code in
   *) exit "$code" ;;
 esac
 [[ -e $RUN/recipe.yaml ]] || fail "the run ended (status $code) before it began: nothing to store"
-say "storing the run in $DIR"
 storing=yes
+say "storing the run in $DIR"
 store
 storing=""
 for path in "${parts[@]}"; do say "  ${path##*/}: $(wc -c < "$path") bytes"; done

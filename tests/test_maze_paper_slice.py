@@ -386,3 +386,24 @@ def test_a_limit_that_is_none_is_refused(seconds, carried):
     assert code == 1
     assert f"SLICE_SECONDS '{seconds}': a whole number from 1" in said
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("option", ["--fresh", "--out", "--out=elsewhere", "--list", "--help"])
+def test_options_that_would_lose_what_is_carried_are_refused(option, carried):
+    folder, run, found = carried
+    assert run()[0] == 0
+    before = files(folder)
+    code, said = run(option)
+    assert code == 1
+    assert f"{option} is not for a slice" in last_line(said)
+    assert found() == [0]
+    assert files(folder) == before
+
+
+def test_a_slice_whose_output_nobody_reads_is_stored(tmp_path):
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(yaml.safe_dump(RECIPE))
+    process = begin(tmp_path / "carried", RECIPE=str(recipe))
+    process.stdout.close()
+    assert process.wait(timeout=120) in (0, 1)  # the run may fail for want of a reader
+    assert "runs/tiny/recipe.yaml" in unpacked(tmp_path / "carried")
