@@ -14,9 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fgrpo.lab import static_sampling
 from fgrpo.lab.graphs import Graphs
-from fgrpo.lab.sampling import Rollouts, sample
+from fgrpo.lab.sampling import Options, Rollouts, sample
 from fgrpo.lab.static_cache import Caches, Layout, narrower
-from fgrpo.lab.static_sampling import Options, sample_static, sample_with
+from fgrpo.lab.static_sampling import sample_static, sample_with
 
 PAD, EOS = 0, 1
 

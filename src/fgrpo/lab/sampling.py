@@ -110,23 +110,23 @@ def sample(
         )
     count = len(prompts) * group_size
     uniforms = torch.rand(max_tokens, count, generator=generator, dtype=torch.float64)
-    options = _Options(group_size, max_tokens, eos, pad, temperature, precision)
+    options = Options(max_tokens, eos, pad, temperature)
 
     def sample_part(part: slice) -> Rollouts:
         rows = slice(part.start * group_size, part.stop * group_size)
-        return _sample(model, prompts[part], uniforms[:, rows].to(prompts.device), options)
+        return _sample(model, prompts[part], uniforms[:, rows], options, precision)
 
     drawn = run_shards(sample_part, _parts(model, prompts))
     return Rollouts(*(torch.cat(pieces) for pieces in zip(*drawn, strict=True)))
 
 
-class _Options(NamedTuple):
-    group_size: int
+class Options(NamedTuple):
+    """What a rollout is."""
+
     max_tokens: int
     eos: int
     pad: int
     temperature: float
-    precision: str
 
 
 def _parts(model: Decoder, prompts: Tensor) -> list[slice]:
@@ -140,11 +140,14 @@ def _parts(model: Decoder, prompts: Tensor) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(ends) if a < b]
 
 
-def _sample(model: Decoder, prompts: Tensor, uniforms: Tensor, options: _Options) -> Rollouts:
+def _sample(
+    model: Decoder, prompts: Tensor, uniforms: Tensor, options: Options, precision: str
+) -> Rollouts:
     """Sample some groups in one thread; ``uniforms`` is (max_tokens, groups · group_size)."""
-    group_size, max_tokens, eos, pad, temperature, precision = options
+    max_tokens, eos, pad, temperature = options
     groups, prompt_length = prompts.shape
-    device, count = prompts.device, groups * group_size
+    device, count = prompts.device, uniforms.shape[1]
+    group_size = count // groups
     tokens = torch.full((count, max_tokens), pad, device=device)
     logprobs = torch.zeros(count, max_tokens, device=device)
     entropies = torch.zeros(count, max_tokens, device=device)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from fgrpo.lab.graphs import Graphs
-from fgrpo.lab.sampling import Rollouts, autocast, distribution, draw
+from fgrpo.lab.sampling import Options, Rollouts, autocast, distribution, draw
 from fgrpo.lab.static_cache import Caches, Layout, Move, narrower, round_up
 from fgrpo.lab.static_decoder import StaticDecoder
 
@@ -37,15 +37,6 @@ PREFILL_TOKENS = 65_536
 SEGMENT = 16
 # Own places are attended in multiples of this, so that few shapes are captured.
 BUCKET = 32
-
-
-class Options(NamedTuple):
-    """What a rollout is."""
-
-    max_tokens: int
-    eos: int
-    pad: int
-    temperature: float
 
 
 @torch.no_grad()
