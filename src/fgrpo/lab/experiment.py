@@ -16,9 +16,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from fgrpo.cores import cores
 from fgrpo.files import locked, make_folder
 from fgrpo.lab.folders import arm_folder, base_folder
-from fgrpo.lab.jobs import Job, Progress, cores, run_jobs
+from fgrpo.lab.jobs import Job, Progress, run_jobs
 from fgrpo.provenance import provenance
 from fgrpo.run_folder import (
     ENVIRONMENT_FILE,

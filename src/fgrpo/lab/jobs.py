@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from multiprocessing import connection, parent_process
 from typing import TYPE_CHECKING, NamedTuple
 
+from fgrpo.cores import cores
 from fgrpo.errors import RunError
 
 if TYPE_CHECKING:
@@ -41,13 +42,6 @@ class Job(NamedTuple):
 
 
 _queue: Queue[Progress] | None = None
-
-
-def cores() -> int:
-    """Count the cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def run_jobs(jobs: Sequence[Job], workers: int, show: Callable[[Progress], None]) -> None:

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fgrpo.cores import cores
 from fgrpo.errors import RunError, UsageError
-from fgrpo.lab.jobs import Job, Progress, cores, work_on
+from fgrpo.lab.jobs import Job, Progress, work_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

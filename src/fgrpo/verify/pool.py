@@ -15,6 +15,7 @@ from collections import Counter, deque
 from concurrent.futures import InvalidStateError
 from typing import TYPE_CHECKING, Any, Self
 
+from fgrpo.cores import cores
 from fgrpo.errors import RunError, UsageError
 from fgrpo.verify.registry import find
 from fgrpo.verify.slot import Settings, Slot
@@ -81,7 +82,7 @@ class VerifierPool:
         grace: float = 5.0,
     ) -> None:
         if workers is None:
-            workers = _cores()
+            workers = cores()
         if workers < 1 or batch < 1:
             raise UsageError(f"workers and batch must be at least 1, got {workers} and {batch}")
         if not (0 < seconds < 1e6 and 0 < grace < 1e6):
@@ -337,10 +338,3 @@ class VerifierPool:
         """Count a worker or keeper that had to be replaced."""
         with self._lock:
             self._counts["keepers" if keeper else "workers"] += 1
-
-
-def _cores() -> int:
-    """Count the cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

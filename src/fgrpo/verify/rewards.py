@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from fgrpo.cores import cores
 from fgrpo.errors import RunError, UsageError
 from fgrpo.verify.pool import VerifierPool
 from fgrpo.verify.registry import find
@@ -173,7 +174,7 @@ def verl_compute_score(
         )
     if workers is not None and (type(workers) is not int or workers < 1):
         raise UsageError(f"reward_kwargs.workers={workers!r}: give an integer of at least 1")
-    share = max(1, _cores() // _VERL_REWARD_WORKERS)
+    share = max(1, cores() // _VERL_REWARD_WORKERS)
     chosen = pool or shared_pool(share if workers is None else workers)
     verdict = chosen.submit(verifier, solution_str, ground_truth).result()
     tally = _tally_of(verifier)
@@ -235,13 +236,7 @@ def _workers() -> int:
     """Return this process's share of the cores it may use."""
     given = os.environ.get("LOCAL_WORLD_SIZE", "")
     processes = int(given) if given.isdecimal() and int(given) else 1
-    return max(1, _cores() // processes)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return max(1, cores() // processes)
 
 
 def _text(completion: Any) -> str:
