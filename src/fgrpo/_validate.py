@@ -18,10 +18,15 @@ def place(name: str, index: tuple[int, ...]) -> str:
     return f"{name}[{', '.join(map(str, index))}]" if index else name
 
 
+def first(bad: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the index of the first element where ``bad`` holds; there must be one."""
+    return tuple(int(i) for i in np.argwhere(bad)[0])
+
+
 def refuse(name: str, values: NDArray[Any], bad: NDArray[np.bool_], why: str) -> None:
     """Raise ``ValueError`` naming the first element of ``values`` where ``bad`` holds, if any."""
     if bad.any():
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        index = first(bad)
         raise ValueError(f"{place(name, index)} = {values[index]} {why}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fgrpo
+from fgrpo.cores import cores
 
 PACKAGES = ("numpy", "scipy", "torch", "safetensors")
 
@@ -42,7 +42,7 @@ def provenance(
         "packages": {name: _version(name) for name in packages},
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "device": device,
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

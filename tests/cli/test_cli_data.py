@@ -145,7 +145,8 @@ def test_a_missing_package_is_named_with_what_brings_it(name, tmp_path):
     assert done.returncode == 2
     needed = name.replace("_", "-")
     assert done.stderr == (
-        f"fgrpo: fgrpo data needs {needed}: pip install 'fgrpo[trl]' or 'fgrpo[verl]'\n"
+        f"fgrpo: fgrpo data needs {needed}: pip install '.[trl]' in the folder of fgrpo's source, "
+        "or '.[verl]'\n"
     )
 
 

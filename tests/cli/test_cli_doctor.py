@@ -23,6 +23,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from fgrpo import __version__
+
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -73,7 +77,7 @@ class Environment:
             lines += [f"Provides-Extra: {extra}"]
             lines += [f'Requires-Dist: {line}; extra == "{extra}"' for line in needs]
         lines += [f"Requires-Python: {PROJECT['requires-python']}"]
-        self.metadata("fgrpo", PROJECT["version"], lines)
+        self.metadata("fgrpo", __version__, lines)
         plugins = PROJECT["entry-points"]["verl.plugins"]
         text = "".join(f"{name} = {value}\n" for name, value in plugins.items())
         self.info("fgrpo").joinpath("entry_points.txt").write_text(f"[verl.plugins]\n{text}")
@@ -205,7 +209,7 @@ def test_a_bare_installation_is_in_order(bare):
     start = lines.index("verl: not installed (f_grpo in verl)")
     assert lines[start + 1].startswith("  missing: ")
     assert "verl (==0.9.1)" in lines[start + 1]
-    assert lines[start + 2] == "    fix: pip install 'fgrpo[verl]'"
+    assert lines[start + 2] == "    fix: pip install '.[verl]' in the folder of fgrpo's source"
     assert lines[-2:] == ["ready: core", f"not installed: {', '.join(PARTS[1:])}"]
     assert done.stderr == ""
 
@@ -264,7 +268,7 @@ def test_json_has_one_form(lab):
     lab.add("torch", "2.5")
     report = lab.json()
     assert set(report) == {"fgrpo", "ok", "system", "parts"}
-    assert report["fgrpo"] == PROJECT["version"]
+    assert report["fgrpo"] == __version__
     assert report["ok"] is False
     for section in (report["system"], *report["parts"].values()):
         assert set(section) == {"state", "findings"}
@@ -290,7 +294,7 @@ def test_an_installation_older_than_the_command_says_so(bare):
     ((finding),) = bare.json("verl")["parts"]["verl"]["findings"]
     assert finding["status"] == "missing"
     assert "older than this command" in finding["text"]
-    assert finding["fix"] == "pip install 'fgrpo[verl]'"
+    assert finding["fix"] == "pip install '.[verl]' in the folder of fgrpo's source"
 
 
 def test_a_source_folder_without_metadata_says_so(bare):
@@ -699,7 +703,7 @@ def test_what_verl_needs_without_saying_so(bare):
     (finding,) = [f for f in report["parts"]["verl"]["findings"] if f["name"] == "fastapi"]
     assert finding["status"] == "broken"
     assert finding["text"] == "not there, but verl needs it"
-    assert finding["fix"] == "pip install 'fgrpo[verl]'"
+    assert finding["fix"] == "pip install '.[verl]' in the folder of fgrpo's source"
 
 
 def test_the_weight_in_verl_does_without_the_verifiers(bare):
@@ -709,7 +713,7 @@ def test_the_weight_in_verl_does_without_the_verifiers(bare):
     report = bare.json("verl", "--quick")
     (finding,) = [f for f in report["parts"]["verl"]["findings"] if f["name"] == "math-verify"]
     assert finding["status"] == "note"
-    assert finding["fix"] == "pip install 'fgrpo[verify]'"
+    assert finding["fix"] == "pip install '.[verify]' in the folder of fgrpo's source"
     assert report["parts"]["verl"]["state"] == "ready"
 
 
@@ -783,7 +787,7 @@ def test_a_narrow_terminal_wraps_all_but_what_is_to_be_copied(bare):
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout).splitlines()
     shown = [line for line in plain if not line.startswith("    fix: ")]
     assert max(map(len, shown)) <= 40
-    assert "    fix: pip install 'fgrpo[transformers]'" in plain
+    assert "    fix: pip install '.[transformers]' in the folder of fgrpo's source" in plain
 
 
 def test_elsewhere_nothing_is_wrapped_or_coloured(bare):

@@ -70,7 +70,7 @@ def test_without_pyarrow_it_says_what_to_install(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "pip install 'fgrpo[evaluate]'" in done.stderr
+    assert "pip install '.[evaluate]' in the folder of fgrpo's source" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -20,3 +20,12 @@ def test_plain_lines_without_a_terminal():
     assert lines[2].startswith("b: 4/4")
     assert len(lines) == 3
     assert "\x1b" not in console.file.getvalue()
+
+
+def test_stages_one_after_another():
+    console = Console(file=io.StringIO(), force_terminal=False, width=80)
+    with ProgressDisplay(console) as display:
+        for what, total in (("base", 2), ("base", 3), ("trained", 3)):
+            for done in range(1, total + 1):
+                display.stage(what, done, total)
+    assert console.file.getvalue().splitlines() == ["base: 2/2", "base: 3/3", "trained: 3/3"]

@@ -66,5 +66,6 @@ def test_without_ray_it_is_said_what_to_install(command_line, monkeypatch, tmp_p
     monkeypatch.setattr("fgrpo.lab.ray_jobs.find_spec", lambda name: None)
     code, _, errors = command_line("run", "--ray", "--out", tmp_path / "run")
     assert code == 2
-    assert errors.strip() == "fgrpo: --ray needs Ray: install it with  pip install 'fgrpo[ray]'"
+    remedy = "pip install '.[ray]' in the folder of fgrpo's source"
+    assert errors.strip() == f"fgrpo: --ray needs Ray: {remedy}"
     assert not (tmp_path / "run").exists()

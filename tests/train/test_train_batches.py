@@ -10,7 +10,10 @@ from fgrpo.train.arguments import batches_of
 from fgrpo.train.batches import require_whole_groups
 from tiny_llm import byte_tokenizer, tiny_model
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*deprecated:FutureWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*deprecated:FutureWarning"),
+]
 
 
 def checked(*args, **kwargs):

@@ -64,6 +64,7 @@ def random_ratios(seed, count=20_000):
     return 8 * torch.rand(count, generator=generator, dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss_type", CLIPPED)
 @pytest.mark.parametrize(
     "settings",

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from train_program import ENVIRONMENT, Programs, own_lines
+from train_program import ENVIRONMENT, own_lines, start_server
 
 from tiny_llm import save_tiny
 
-pytestmark = pytest.mark.xdist_group("train_run")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("train_run")]
 
 COMMON = [
     *("--use_cpu", "true", "--bf16", "false", "--report_to", "none", "--num_generations", "4"),
@@ -30,7 +30,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def programs():
-    with Programs() as server:
+    with start_server() as server:
         yield server
 
 
@@ -185,8 +185,8 @@ def test_killed_and_resumed(programs, folder, line, train):
 
     refused = train(*common, model="plain")
     assert refused.code == 2
-    assert len(refused.told) == 1
-    assert "out has checkpoints, the last checkpoint-" in refused.told[0]
+    assert len(own_lines(refused.err)) == 1
+    assert "out has checkpoints, the last checkpoint-" in own_lines(refused.err)[0]
 
     last = max(int(path.name[11:]) for path in out.glob("checkpoint-*") if is_whole(path))
     before = state(out / f"checkpoint-{last}")["log_history"]
@@ -273,9 +273,9 @@ def test_what_cannot_be_done_is_told_in_one_line(train, folder, words, told):
     (folder / "empty.jsonl").touch()
     done = train(*words)
     assert done.code == 2
-    assert len(done.told) == 1
-    assert done.told[0].startswith("fgrpo: ")
-    assert [part for part in told if part not in done.told[0]] == []
+    assert len(own_lines(done.err)) == 1
+    assert own_lines(done.err)[0].startswith("fgrpo: ")
+    assert [part for part in told if part not in own_lines(done.err)[0]] == []
     assert "Loading weights" not in done.err  # told before a model is loaded
     assert not (folder / "out").exists()
 
@@ -283,7 +283,7 @@ def test_what_cannot_be_done_is_told_in_one_line(train, folder, words, told):
 def test_a_template_that_is_not_there_is_refused(train):
     done = train("--use_chat_template", "true", model="plain")
     assert done.code == 2
-    assert "no chat template" in done.told[-1]
+    assert "no chat template" in own_lines(done.err)[-1]
 
 
 @pytest.mark.parametrize(
@@ -298,8 +298,8 @@ def test_a_template_that_is_not_there_is_refused(train):
 def test_what_fails_is_told_in_one_line(train, words, told):
     done = train(*words)
     assert done.code == 1
-    assert len(done.told) == 1
-    assert done.told[0].startswith(f"fgrpo: {told}")
+    assert len(own_lines(done.err)) == 1
+    assert own_lines(done.err)[0].startswith(f"fgrpo: {told}")
 
 
 def test_help_and_list(programs, folder):
@@ -331,7 +331,7 @@ def test_a_training_does_not_go_on_as_another(train, folder):
     done = train(*more, steps=3)
     assert done.code == 2
     for part in ("focal_gamma 0.5, now 0.0", "method grpo, now cispo", "out was begun with"):
-        assert part in done.told[0]
+        assert part in own_lines(done.err)[0]
     (folder / "out" / "train.json").write_text("[{")
     assert train("--resume_from_checkpoint", "True", steps=3).code == 0
     assert (folder / "out" / "train.damaged.json").read_text() == "[{"

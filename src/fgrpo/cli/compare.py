@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fgrpo.cli.stopping import stoppable
 from fgrpo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ def compare(
     fgrpo compare runs/base runs/rl runs/focal --out comparison
     """
     try:
-        _compare(
-            _paths(files, name or [], more_a, more_b, also), name or [], k, m, seed, common, out
-        )
+        paths = _paths(files, name or [], more_a, more_b, also)
+        with stoppable(""):
+            _compare(paths, name or [], k, m, seed, common, out)
     except ValueError as error:  # everything the comparison refuses was asked for here
         raise UsageError(str(error)) from error
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fgrpo.errors import UsageError
+from fgrpo.cli.stopping import stoppable
+from fgrpo.errors import UsageError, to_install
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,12 +74,7 @@ def deepscaler(
 
     fgrpo data deepscaler --tokenizer Qwen/Qwen2.5-7B --out data/deepscaler
     """
-    missing = [name for name in ("transformers", "datasets", "math_verify") if not find_spec(name)]
-    if missing:
-        raise UsageError(
-            f"fgrpo data needs {', '.join(missing).replace('_', '-')}: "
-            "pip install 'fgrpo[trl]' or 'fgrpo[verl]'"
-        )
+    _check_installed()
     if revision is not None and file is not None:
         raise UsageError("--revision is of the hub's table: leave it out with --from")
     from fgrpo.cli.progress import ProgressDisplay
@@ -94,22 +90,19 @@ def deepscaler(
         validation=validation,
         seed=seed,
     )
-    stage = ""
-    try:
-        with ProgressDisplay() as display:
-
-            def show(name: str, done: int, total: int) -> None:
-                nonlocal stage
-                if name != stage:
-                    stage = name
-                    display.announce({name: total})
-                display.show(name, done, "")
-
-            summary, written = prepare(settings, out, shlex.join(["fgrpo", *sys.argv[1:]]), show)
-    except KeyboardInterrupt:
-        print("\nStopped. The same command begins again.", file=sys.stderr)
-        raise typer.Exit(130) from None
+    command = shlex.join(["fgrpo", *sys.argv[1:]])
+    with stoppable("The same command begins again."), ProgressDisplay() as display:
+        summary, written = prepare(settings, out, command, display.stage)
     _tell(summary, written, out)
+
+
+def _check_installed() -> None:
+    missing = [name for name in ("transformers", "datasets", "math_verify") if not find_spec(name)]
+    if missing:
+        raise UsageError(
+            f"fgrpo data needs {', '.join(missing).replace('_', '-')}: "
+            f"{to_install('trl')}, or '.[verl]'"
+        )
 
 
 def _tell(summary: Mapping[str, Any], written: bool, out: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import textwrap
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fgrpo.cli.stopping import stoppable
 from fgrpo.doctor.parts import PARTS
 
 if TYPE_CHECKING:
@@ -51,12 +51,8 @@ def doctor(
     """
     from fgrpo.doctor.examine import examine
 
-    try:
-        with _progress() as watch:
-            report = examine(parts or (), quick=quick, watch=watch)
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        raise typer.Exit(130) from None
+    with stoppable(""), _progress() as watch:
+        report = examine(parts or (), quick=quick, watch=watch)
     if as_json:
         print(json.dumps(report.as_dict(), indent=2))
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fgrpo.cli.stopping import stoppable
 from fgrpo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +63,26 @@ def import_records(
 
     if kind not in FORMATS:
         raise UsageError(f"format {kind!r}: must be one of {', '.join(FORMATS)}")
+    _check_together(metric, threshold, verifier, mean=mean, texts=texts)
+    with stoppable("The same command begins again."), _pool(verifier) as pool:
+        done = import_files(
+            kind,
+            paths,
+            out,
+            metric=metric,
+            filter=filter_name,
+            rule=Rule(threshold=threshold, mean=mean),
+            verifier=verifier,
+            pool=pool,
+            texts=texts,
+        )
+    _tell(done, out)
+
+
+def _check_together(
+    metric: str | None, threshold: float | None, verifier: str | None, *, mean: bool, texts: bool
+) -> None:
+    """Refuse options that exclude each other."""
     if mean and texts:
         raise UsageError(
             "--mean does not tell which answers are right, so their texts cannot be kept: leave "
@@ -73,20 +94,6 @@ def import_records(
         raise UsageError(f"--threshold {threshold}: must be a finite number")
     if mean and threshold is not None:
         raise UsageError("--mean and --threshold exclude each other")
-    rule = Rule(threshold=threshold, mean=mean)
-    with _pool(verifier) as pool:
-        done = import_files(
-            kind,
-            paths,
-            out,
-            metric=metric,
-            filter=filter_name,
-            rule=rule,
-            verifier=verifier,
-            pool=pool,
-            texts=texts,
-        )
-    _tell(done, out)
 
 
 def _pool(verifier: str | None) -> AbstractContextManager[VerifierPool | None]:

@@ -6,16 +6,18 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import typer
 
+from fgrpo.cli import plan_options as option
 from fgrpo.cli.plan_asked import asked_for, check_together
 from fgrpo.cli.plan_batch import BatchOptions
+from fgrpo.cli.stopping import stoppable
 from fgrpo.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.table import Table
 
@@ -24,165 +26,61 @@ if TYPE_CHECKING:
     from fgrpo.plan.batches.check import BatchCheck
 
 _TABLE = 80  # columns at least; on a narrower terminal lines break, and nothing is cut
-_TRL, _VERL = "Batches of TRL", "Batches of verl"
+_PLANNED = (
+    "rare",
+    "rare_mass",
+    "group_sizes",
+    "gammas",
+    "target",
+    "budget",
+    "min_prompts",
+    "level",
+    "out",
+)
+_OF_PILOT = ("benchmark", "solutions")
+_OF_TRL = ("processes", "per_device", "accumulation", "steps_per_generation", "iterations")
+_OF_VERL = (
+    "prompts",
+    "mini_batch",
+    "micro_batch",
+    "log_prob_micro_batch",
+    "dynamic",
+    "gpus",
+    "nodes",
+    "epochs",
+)
 
 
 def plan(
-    success: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--success",
-            metavar="RATE…",
-            help="Guessed success rates of the prompts; give these or a pilot.",
-        ),
-    ] = None,
-    pilot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Samples of some of the prompts: a record file, or a folder of fgrpo evaluate.",
-        ),
-    ] = None,
-    benchmark: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--benchmark",
-            metavar="NAME…",
-            help="Take the pilot's prompts of these benchmarks; default all.",
-        ),
-    ] = None,
-    solutions: Annotated[
-        str | None,
-        typer.Option(
-            metavar="text|answer",
-            help="What tells the pilot's correct solutions apart: the whole text, or the boxed "
-            "answer; default text, where the pilot holds texts.",
-        ),
-    ] = None,
-    rare: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--rare",
-            metavar="SHARE…",
-            help="Which answers are rare: those with this share ρ of a prompt's correct mass, so "
-            "with the probability τ = ρ × success rate; default 0.05 0.1 0.2.",
-        ),
-    ] = None,
-    rare_mass: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--rare-mass",
-            metavar="TAU…",
-            help="The same as probabilities τ; with one --success.",
-        ),
-    ] = None,
-    group_sizes: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--group-sizes", metavar="N…", help="Rows of the tables; default 2, 4, 8 … 1024."
-        ),
-    ] = None,
-    gammas: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--gammas",
-            metavar="GAMMA…",
-            help="Exponents γ of the focal weight in the table of drain; default 0 0.5 1.",
-        ),
-    ] = None,
-    target: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE", help="Probability of a tail miss to stay below; default 0.05."
-        ),
-    ] = None,
-    budget: Annotated[
-        int | None, typer.Option(metavar="ROLLOUTS", help="Rollouts a step: prompts × N.")
-    ] = None,
-    min_prompts: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PROMPTS",
-            help="Prompts a step that the advice leaves of the budget; default 64, or what groups "
-            "of 8 leave if that is fewer.",
-        ),
-    ] = None,
-    level: Annotated[
-        float | None,
-        typer.Option(metavar="SHARE", help="Of the intervals with a pilot; default 0.9."),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the posterior draws and the bootstrap.")
-    ] = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder for the page, tables and figures; default runs/plan."
-        ),
-    ] = None,
-    trainer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="trl|verl",
-            help="Check whether this trainer can cut its batches so; also without a plan.",
-        ),
-    ] = None,
-    group_size: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Group size of the batches; default the recommended one."),
-    ] = None,
-    processes: Annotated[
-        int | None, typer.Option(help="Processes; default 1.", rich_help_panel=_TRL)
-    ] = None,
-    per_device: Annotated[
-        int | None,
-        typer.Option(help="per_device_train_batch_size, completions.", rich_help_panel=_TRL),
-    ] = None,
-    accumulation: Annotated[
-        int | None,
-        typer.Option(help="gradient_accumulation_steps; default 1.", rich_help_panel=_TRL),
-    ] = None,
-    steps_per_generation: Annotated[
-        int | None,
-        typer.Option(help="steps_per_generation; default as --accumulation.", rich_help_panel=_TRL),
-    ] = None,
-    iterations: Annotated[
-        int | None, typer.Option(help="num_iterations; default 1.", rich_help_panel=_TRL)
-    ] = None,
-    prompts: Annotated[
-        int | None,
-        typer.Option(help="data.train_batch_size, prompts of a step.", rich_help_panel=_VERL),
-    ] = None,
-    mini_batch: Annotated[
-        int | None,
-        typer.Option(help="ppo_mini_batch_size, prompts of an update.", rich_help_panel=_VERL),
-    ] = None,
-    micro_batch: Annotated[
-        int | None,
-        typer.Option(help="ppo_micro_batch_size_per_gpu, rollouts.", rich_help_panel=_VERL),
-    ] = None,
-    log_prob_micro_batch: Annotated[
-        int | None,
-        typer.Option(
-            help="log_prob_micro_batch_size_per_gpu, rollouts; default as --micro-batch.",
-            rich_help_panel=_VERL,
-        ),
-    ] = None,
-    dynamic: Annotated[
-        bool,
-        typer.Option(
-            "--dynamic", help="use_dynamic_bsz: micro batches by tokens.", rich_help_panel=_VERL
-        ),
-    ] = False,
-    gpus: Annotated[
-        int | None, typer.Option(help="GPUs of each node; default 8.", rich_help_panel=_VERL)
-    ] = None,
-    nodes: Annotated[
-        int | None, typer.Option(help="Nodes; default 1.", rich_help_panel=_VERL)
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="ppo_epochs; default 1.", rich_help_panel=_VERL)
-    ] = None,
+    success: option.SuccessRates = None,
+    pilot: option.Pilot = None,
+    benchmark: option.Benchmarks = None,
+    solutions: option.Solutions = None,
+    rare: option.RareShares = None,
+    rare_mass: option.RareMasses = None,
+    group_sizes: option.GroupSizes = None,
+    gammas: option.Gammas = None,
+    target: option.Target = None,
+    budget: option.Budget = None,
+    min_prompts: option.MinPrompts = None,
+    level: option.Level = None,
+    seed: option.Seed = 0,
+    out: option.PageFolder = None,
+    trainer: option.Trainer = None,
+    group_size: option.GroupSize = None,
+    processes: option.Processes = None,
+    per_device: option.PerDevice = None,
+    accumulation: option.Accumulation = None,
+    steps_per_generation: option.StepsPerGeneration = None,
+    iterations: option.Iterations = None,
+    prompts: option.Prompts = None,
+    mini_batch: option.MiniBatch = None,
+    micro_batch: option.MicroBatch = None,
+    log_prob_micro_batch: option.LogProbMicroBatch = None,
+    dynamic: option.Dynamic = False,
+    gpus: option.Gpus = None,
+    nodes: option.Nodes = None,
+    epochs: option.Epochs = None,
 ) -> None:
     """Choose the group size N and the exponent γ before a run, from guesses or from a pilot.
 
@@ -197,52 +95,24 @@ def plan(
 
     fgrpo plan --trainer trl --processes 8 --per-device 4 --accumulation 2 --group-size 16
     """
-    batch = BatchOptions(
-        trainer,
-        group_size,
-        {
-            "--processes": processes,
-            "--per-device": per_device,
-            "--accumulation": accumulation,
-            "--steps-per-generation": steps_per_generation,
-            "--iterations": iterations,
-        },
-        {
-            "--prompts": prompts,
-            "--mini-batch": mini_batch,
-            "--micro-batch": micro_batch,
-            "--log-prob-micro-batch": log_prob_micro_batch,
-            "--dynamic": dynamic or None,
-            "--gpus": gpus,
-            "--nodes": nodes,
-            "--epochs": epochs,
-        },
-    )
-    planned = {
-        "--rare": rare,
-        "--rare-mass": rare_mass,
-        "--group-sizes": group_sizes,
-        "--gammas": gammas,
-        "--target": target,
-        "--budget": budget,
-        "--min-prompts": min_prompts,
-        "--level": level,
-        "--out": out,
-    }
-    of_pilot = {"--benchmark": benchmark, "--solutions": solutions}
+    given = {**locals(), "dynamic": dynamic or None}
+    batch = BatchOptions(trainer, group_size, _flags(given, _OF_TRL), _flags(given, _OF_VERL))
+    planned, of_pilot = _flags(given, _PLANNED), _flags(given, _OF_PILOT)
     check_together(success, pilot, batch, planned, of_pilot)
-    try:
+    with stoppable(""):
         if success or pilot:
             asked = asked_for(planned, success)
             checked = _plan(asked, success, pilot, of_pilot, seed, batch, out or Path("runs/plan"))
         else:
             checked = batch.check(None, None)
             _print(batch.blocks(checked))
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        raise typer.Exit(130) from None
     if checked is not None and not checked.valid:
         raise typer.Exit(2)
+
+
+def _flags(given: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return some of the options, by their flags."""
+    return {f"--{name.replace('_', '-')}": given[name] for name in names}
 
 
 def _plan(

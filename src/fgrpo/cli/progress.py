@@ -62,13 +62,20 @@ class ProgressDisplay:
         """Begin a stage of jobs, each with a name and a size."""
         self._totals = dict(totals)
         self._done, self._at_start = {}, {}
+        self._running, self._stage = {}, None
         self._began = self._last_line = time.monotonic()
         if len(totals) > 1:
             title = f"{len(totals)} jobs"
             self._stage = self._bars.add_task(title, total=sum(self._totals.values()), text="")
             self._plain(f"{title}: {', '.join(self._totals)}")
 
-    def show(self, name: str, done: int, text: str) -> None:
+    def stage(self, what: str, done: int, total: int) -> None:
+        """Take in how far a stage of a single job has come; another name or size begins one."""
+        if self._totals != {what: total}:
+            self.announce({what: total})
+        self.show(what, done)
+
+    def show(self, name: str, done: int, text: str = "") -> None:
         """Take in how far a job has come."""
         total = self._totals[name]
         if name not in self._running:
@@ -84,7 +91,7 @@ class ProgressDisplay:
             self._bars.update(self._running[name], visible=False)
         if finished or time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
             self._last_line = time.monotonic()
-            self._plain(f"{name}: {done}/{total} {text}{self._left()}")
+            self._plain(f"{name}: {done}/{total} {text}{self._left()}".rstrip())
 
     def _left(self) -> str:
         """Estimate the rest of the stage from its speed so far."""

@@ -6,16 +6,15 @@ import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from fgrpo.errors import UsageError
+from fgrpo.cli import rare_nll_options as option
+from fgrpo.cli.stopping import stoppable
+from fgrpo.errors import UsageError, to_install
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
     from rich.table import Table
 
     from fgrpo.evaluate.rare.change import Change
@@ -26,48 +25,20 @@ _GAP = 0.1  # nats per token: bfloat16 and other kernels give some 0.01
 
 
 def rare_nll(
-    base: Annotated[
-        Path,
-        typer.Argument(metavar="BASE", help="The base model's evaluation folder, or records."),
-    ],
-    base_model: Annotated[str, typer.Option(help="The base model: folder, or name on the hub.")],
-    models: Annotated[
-        list[str],
-        typer.Option(
-            "--model",
-            metavar="LABEL=PATH",
-            help="A trained model, or a LoRA adapter's folder; repeat for more.",
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    share: Annotated[float, typer.Option(help="Share of the right answers called rare.")] = 0.01,
-    prompts: Annotated[
-        Path | None,
-        typer.Option(help="The prompts (id, messages), where BASE is a record file with texts."),
-    ] = None,
-    chat: Annotated[
-        bool | None,
-        typer.Option("--chat/--no-chat", help="Use the chat template; default as evaluated."),
-    ] = None,
-    thinking: Annotated[
-        bool | None,
-        typer.Option("--thinking/--no-thinking", help="For the template; default as evaluated."),
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Leave out longer right answers (with prompt).")
-    ] = None,
-    recompute: Annotated[
-        bool,
-        typer.Option("--recompute", help="Rank by NLLs computed here, not by recorded ones."),
-    ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Right answers at a time.")] = 8,
-    dtype: Annotated[
-        str, typer.Option(help="auto, float32, bfloat16 or float16; one for all models.")
-    ] = "auto",
-    device: Annotated[
-        str | None, typer.Option(help="Such as cpu or cuda:0; default a GPU if there is one.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    base: option.BaseRecords,
+    base_model: option.BaseModel,
+    models: option.TrainedModels,
+    out: option.Out,
+    share: option.Share = 0.01,
+    prompts: option.Prompts = None,
+    chat: option.Chat = None,
+    thinking: option.Thinking = None,
+    max_tokens: option.MaxTokens = None,
+    recompute: option.Recompute = False,
+    batch: option.Batch = 8,
+    dtype: option.Dtype = "auto",
+    device: option.Device = None,
+    seed: option.Seed = 0,
 ) -> None:
     """Measure what training did to the right answers that the base model finds rare (ΔNLL_rare).
 
@@ -78,10 +49,8 @@ def rare_nll(
     fgrpo rare-nll runs/base --base-model Qwen/Qwen2.5-7B --model grpo=runs/grpo/final
     --model focal=runs/focal/final --out runs/rare
     """
-    if find_spec("torch") is None or find_spec("transformers") is None:
-        raise UsageError(
-            "fgrpo rare-nll needs PyTorch and transformers: pip install 'fgrpo[transformers]'"
-        )
+    _check_installed()
+    from fgrpo.cli.progress import ProgressDisplay
     from fgrpo.evaluate.rare.change import changes
     from fgrpo.evaluate.rare.measure import measure
     from fgrpo.evaluate.rare.models import BASE, Model, parse_models
@@ -103,35 +72,39 @@ def rare_nll(
         "thinking": source.settings.thinking,
         "seed": seed,
     }
+    with stoppable(), locked(out / LOCK_FILE), ProgressDisplay() as display:
+        measured = measure(
+            source,
+            first,
+            trained,
+            out,
+            share=share,
+            max_tokens=max_tokens,
+            batch=batch,
+            recompute=recompute,
+            progress=display.stage,
+        )
+        found = changes(measured.nlls, source.right.problem[measured.chosen], seed)
+        made = provenance(
+            shlex.join(["fgrpo", *sys.argv[1:]]),
+            device or "default",
+            ("numpy", "torch", "transformers", "peft"),
+        )
+        write_results(out, measured, found, source, settings, made)
+    _show(measured, found, out)
+
+
+def _check_installed() -> None:
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        raise UsageError(
+            f"fgrpo rare-nll needs PyTorch and transformers: {to_install('transformers')}"
+        )
+
+
+def _show(measured: Measured, found: Sequence[Change], out: Path) -> None:
     from rich.console import Console
 
-    try:
-        with locked(out / LOCK_FILE), _Meter(Console(stderr=True)) as meter:
-            measured = measure(
-                source,
-                first,
-                trained,
-                out,
-                share=share,
-                max_tokens=max_tokens,
-                batch=batch,
-                recompute=recompute,
-                progress=meter.show,
-            )
-            found = changes(measured.nlls, source.right.problem[measured.chosen], seed)
-            made = provenance(
-                shlex.join(["fgrpo", *sys.argv[1:]]),
-                device or "default",
-                ("numpy", "torch", "transformers", "peft"),
-            )
-            write_results(out, measured, found, source, settings, made)
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        raise typer.Exit(130) from None
-    _show(Console(markup=False, highlight=False), measured, found, out)
-
-
-def _show(console: Console, measured: Measured, found: Sequence[Change], out: Path) -> None:
+    console = Console(markup=False, highlight=False)
     by = "the recorded log-probabilities" if measured.recorded else "NLLs computed here"
     console.print(
         f"{len(measured.chosen)} rarest of {measured.eligible} right answers, of "
@@ -182,39 +155,3 @@ def _table(found: Sequence[Change]) -> Table:
             f"{low:+.3f} to {high:+.3f}" if one.judged else "cannot be judged",
         )
     return table
-
-
-class _Meter:
-    """Shows how far each model is: bars on a terminal, nothing elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TaskID,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[tuple[str, int], TaskID] = {}
-
-    def __enter__(self) -> _Meter:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def show(self, what: str, done: int, total: int) -> None:
-        if (what, total) not in self._tasks:
-            self._tasks[what, total] = self._bars.add_task(what, total=total)
-        self._bars.update(self._tasks[what, total], completed=done)

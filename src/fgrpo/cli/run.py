@@ -6,12 +6,18 @@ import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fgrpo.cli.run_options import Fresh, RecipeName, RunFolder, ShowList
-from fgrpo.errors import UsageError
+from fgrpo.cli.run_options import Fresh, RecipeName, RunFolder, ShowList, check_device
+from fgrpo.cli.stopping import stoppable
+from fgrpo.errors import UsageError, to_install
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from fgrpo.lab.settings import Recipe
 
 
 def run(
@@ -53,7 +59,6 @@ def run(
 
     Interrupted at any moment, the same command goes on where it was.
     """
-    from fgrpo.cli.progress import ProgressDisplay
     from fgrpo.lab.recipe import choose_arms, load_recipe
     from fgrpo.recipes import shipped
 
@@ -63,45 +68,48 @@ def run(
         return
     chosen = load_recipe(recipe, changes)
     arms = choose_arms(chosen, patterns) if patterns else None
-    _check_device(device, elsewhere=ray is not None)
+    check_installed(device, elsewhere=ray is not None)
+    train_and_report(
+        chosen,
+        out or Path("runs") / chosen.name,
+        arms=arms,
+        device=device,
+        workers=workers,
+        ray=ray,
+        fresh=fresh,
+    )
+
+
+def check_installed(device: str, *, elsewhere: bool = False) -> None:
+    """Refuse what is not there before anything is written; as `check_device`."""
+    if find_spec("torch") is None or find_spec("safetensors") is None:
+        raise UsageError(f"fgrpo run needs PyTorch: {to_install('lab')}")
+    check_device(device, elsewhere=elsewhere)
+
+
+def train_and_report(
+    recipe: Recipe, folder: Path, *, arms: Collection[str] | None, **how: Any
+) -> None:
+    """Run a recipe with bars, then write the report and print its verdicts."""
+    from fgrpo.cli.progress import ProgressDisplay
     from fgrpo.files import locked
     from fgrpo.lab.experiment import run_experiment
     from fgrpo.report import write_report
     from fgrpo.run_folder import LOCK_FILE
 
-    folder = out or Path("runs") / chosen.name
-    command = shlex.join(["fgrpo", *sys.argv[1:]])
-    try:
+    with stoppable():
         with ProgressDisplay() as display:
             run_experiment(
-                chosen,
+                recipe,
                 folder,
-                command=command,
-                device=device,
-                workers=workers,
-                ray=ray,
+                command=shlex.join(["fgrpo", *sys.argv[1:]]),
                 arms=arms,
-                fresh=fresh,
                 show=lambda report: display.show(*report),
                 announce=lambda jobs: display.announce({job.name: job.total for job in jobs}),
+                **how,
             )
         with locked(folder / LOCK_FILE):
             verdicts = write_report(folder, arms)
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        raise typer.Exit(130) from None
     for line in verdicts:
         print(line)
     print(f"\nReport: {folder / 'report.html'}")
-
-
-def _check_device(device: str, *, elsewhere: bool) -> None:
-    if device not in ("cpu", "cuda"):
-        raise UsageError(f"--device {device!r}: must be cpu or cuda")
-    if find_spec("torch") is None or find_spec("safetensors") is None:
-        raise UsageError("fgrpo run needs PyTorch: install it with  pip install 'fgrpo[lab]'")
-    if device == "cuda" and not elsewhere:
-        import torch  # seconds to load, so not on the CPU, where only the workers need it
-
-        if not torch.cuda.is_available():
-            raise UsageError("--device cuda: PyTorch finds no CUDA device here; use cpu")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+from fgrpo.cli import simulate_options as option
+from fgrpo.cli.run_options import Fresh, RecipeName, RunFolder, ShowList, check_device
+from fgrpo.cli.stopping import stoppable
+from fgrpo.cores import cores
+from fgrpo.errors import UsageError, to_install
 
-from fgrpo.cli.run_options import Fresh, RecipeName, RunFolder, ShowList
-from fgrpo.errors import UsageError
+if TYPE_CHECKING:
+    from fgrpo.simulation.result import Sweep
+    from fgrpo.simulation.settings import SimulationRecipe
 
 # The recipe's field that each option changes.
 FIELDS = {
@@ -34,89 +38,32 @@ FIELDS = {
     "seeds": "seeds",
     "steps": "steps",
 }
-POLICY, UPDATE, SWEEP = "Initial policy", "Update", "Sweep"
 
 
 def simulate(
     recipe: RecipeName = "figure-2",
     show_list: ShowList = False,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change a field: --set update.learning_rate=0.02 (repeatable)."),
-    ] = None,
+    changes: option.Changes = None,
     out: RunFolder = None,
     fresh: Fresh = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Runs at a time; default one per core.")
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="cpu, or cuda: all runs side by side in PyTorch.")
-    ] = "cpu",
-    group_sizes: Annotated[
-        list[int] | None,
-        typer.Option(help="Group sizes N, each at least 2.", rich_help_panel=SWEEP),
-    ] = None,
-    gammas: Annotated[
-        list[float] | None,
-        typer.Option(help="Focal exponents; 0 is no weight.", rich_help_panel=SWEEP),
-    ] = None,
-    seeds: Annotated[
-        list[int] | None, typer.Option(help="Seeds of the runs.", rich_help_panel=SWEEP)
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Steps of a run.", rich_help_panel=SWEEP)
-    ] = None,
-    actions: Annotated[
-        int | None, typer.Option(help="Number of actions.", rich_help_panel=POLICY)
-    ] = None,
-    correct: Annotated[
-        int | None, typer.Option(help="How many of them are correct.", rich_help_panel=POLICY)
-    ] = None,
-    anchor_logit: Annotated[
-        float | None,
-        typer.Option(help="Logit of the one common correct action.", rich_help_panel=POLICY),
-    ] = None,
-    correct_logit: Annotated[
-        float | None,
-        typer.Option(help="Logit of every other correct action.", rich_help_panel=POLICY),
-    ] = None,
-    wrong_logit: Annotated[
-        float | None, typer.Option(help="Logit of every wrong action.", rich_help_panel=POLICY)
-    ] = None,
-    logits: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV file with the columns logit, correct (0 or 1) and, if wanted, count, in "
-            "place of the five above.",
-            rich_help_panel=POLICY,
-        ),
-    ] = None,
-    reward_correct: Annotated[
-        float | None, typer.Option(help="Reward of a correct action.", rich_help_panel=UPDATE)
-    ] = None,
-    reward_wrong: Annotated[
-        float | None,
-        typer.Option(help="Reward of a wrong one, such as 0 or -1.", rich_help_panel=UPDATE),
-    ] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Of the logits.", rich_help_panel=UPDATE)
-    ] = None,
-    optimizer: Annotated[
-        str | None, typer.Option(help="adam, or sgd: plain ascent.", rich_help_panel=UPDATE)
-    ] = None,
-    scale: Annotated[
-        str | None,
-        typer.Option(
-            help="Divide advantages by: none, std, population_std.", rich_help_panel=UPDATE
-        ),
-    ] = None,
-    surrogate: Annotated[
-        str | None,
-        typer.Option(
-            help="ratio: advantage × p/p_old, as trainers do; probability: advantage × p (eq. 5).",
-            rich_help_panel=UPDATE,
-        ),
-    ] = None,
+    workers: option.Workers = None,
+    device: option.Device = "cpu",
+    group_sizes: option.GroupSizes = None,
+    gammas: option.Gammas = None,
+    seeds: option.Seeds = None,
+    steps: option.Steps = None,
+    actions: option.Actions = None,
+    correct: option.Correct = None,
+    anchor_logit: option.AnchorLogit = None,
+    correct_logit: option.CorrectLogit = None,
+    wrong_logit: option.WrongLogit = None,
+    logits: option.Logits = None,
+    reward_correct: option.RewardCorrect = None,
+    reward_wrong: option.RewardWrong = None,
+    learning_rate: option.LearningRate = None,
+    optimizer: option.Optimizer = None,
+    scale: option.Scale = None,
+    surrogate: option.Surrogate = None,
 ) -> None:
     """Simulate group-relative training of a softmax policy over many actions (figure 2).
 
@@ -143,36 +90,41 @@ def simulate(
         example="update.learning_rate=0.02",
         options=options,
     )
-    _check_device(device)
+    check_installed(device)
+    sweep_and_report(
+        chosen,
+        out or Path("runs") / chosen.name,
+        device=device,
+        workers=workers or cores(),
+        fresh=fresh,
+    )
+
+
+def sweep_and_report(recipe: SimulationRecipe, folder: Path, **how: Any) -> Sweep:
+    """Make the runs with a bar, then write the report and print what came out."""
     from fgrpo.cli.progress import ProgressDisplay
     from fgrpo.files import locked
     from fgrpo.run_folder import LOCK_FILE
+    from fgrpo.simulation.sentences import final_lines
     from fgrpo.simulation.sweep import run_sweep
     from fgrpo.simulation.write import write_sweep
 
-    folder = out or Path("runs") / chosen.name
-    try:
+    with stoppable():
         with ProgressDisplay() as display:
             run_sweep(
-                chosen,
+                recipe,
                 folder,
                 command=shlex.join(["fgrpo", *sys.argv[1:]]),
-                device=device,
-                workers=workers or os.cpu_count() or 1,
-                fresh=fresh,
                 announce=lambda steps: display.announce({"steps": steps}),
                 show=lambda steps, text: display.show("steps", steps, text),
+                **how,
             )
         with locked(folder / LOCK_FILE):
             sweep = write_sweep(folder)
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        raise typer.Exit(130) from None
-    from fgrpo.simulation.sentences import final_lines
-
     for line in final_lines(sweep):
         print(line)
     print(f"\nReport: {folder / 'report.html'}")
+    return sweep
 
 
 def _overrides(given: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
@@ -194,18 +146,8 @@ def _overrides(given: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
     return overrides, options
 
 
-def _check_device(device: str) -> None:
-    """Refuse what is not installed before anything is written."""
-    if device not in ("cpu", "cuda"):
-        raise UsageError(f"--device {device!r}: must be cpu or cuda")
+def check_installed(device: str) -> None:
+    """Refuse what is not there before anything is written."""
+    check_device(device)
     if find_spec("numba") is None:
-        raise UsageError(
-            "fgrpo simulate needs numba: install it with  pip install 'fgrpo[simulate]'"
-        )
-    if device == "cuda":
-        if find_spec("torch") is None:
-            raise UsageError("--device cuda needs PyTorch: pip install 'fgrpo[lab]'")
-        import torch
-
-        if not torch.cuda.is_available():
-            raise UsageError("--device cuda: PyTorch finds no CUDA device here; use cpu")
+        raise UsageError(f"fgrpo simulate needs numba: {to_install('simulate')}")

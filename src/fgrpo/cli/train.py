@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+import signal
 import sys
 import warnings
 from importlib.util import find_spec
@@ -12,8 +14,10 @@ from typing import Annotated
 
 import typer
 
-from fgrpo.errors import UsageError
+from fgrpo.cli.stopping import stoppable
+from fgrpo.errors import UsageError, to_install
 
+_GOES_ON = "The same command with --resume_from_checkpoint true goes on from the last checkpoint."
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -51,7 +55,7 @@ def train(
         print("\n".join(shipped_recipes()))
         return
     if find_spec("trl") is None:
-        raise UsageError("fgrpo train needs TRL: install it with  pip install 'fgrpo[trl]'")
+        raise UsageError(f"fgrpo train needs TRL: {to_install('trl')}")
     if help_all:
         from fgrpo.train.arguments import make_parser
 
@@ -67,15 +71,10 @@ def train(
     from fgrpo.train.run import train as run
 
     sys.path.append(str(Path.cwd()))  # where a verifier of one's own may lie
-    try:
+    # Of several processes each is stopped by their launcher, which may send more than one signal.
+    alone = os.environ.get("WORLD_SIZE", "1") == "1"
+    with stoppable(_GOES_ON, (signal.SIGINT,) if alone else ()):
         run([*given, *context.args], shlex.join(["fgrpo", *sys.argv[1:]]))
-    except KeyboardInterrupt:
-        print(
-            "\nStopped. The same command with --resume_from_checkpoint true goes on from the last "
-            "checkpoint.",
-            file=sys.stderr,
-        )
-        raise typer.Exit(130) from None
 
 
 def _speak_plainly() -> None:

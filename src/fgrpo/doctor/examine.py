@@ -18,6 +18,7 @@ from fgrpo.doctor.packages import check, hidden_by, installed, module_of, needed
 from fgrpo.doctor.parts import Part, choose
 from fgrpo.doctor.process import Answer, ask
 from fgrpo.doctor.requirements import extras, requirements
+from fgrpo.errors import to_install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -111,7 +112,7 @@ def _of_part(finding: Finding, part: Part, *, meant: bool, spared: bool) -> Find
         return finding
     if meant and spared:
         text = f"not there: needed for the rewards of fgrpo[{part.spared}] only"
-        fix = f"pip install 'fgrpo[{part.spared}]'"
+        fix = to_install(part.spared)
         return replace(finding, status=Status.NOTE, text=text, fix=fix)
     if meant:
         text = f"not there, but {part.main} needs it"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
+from fgrpo.cores import cores
 from fgrpo.doctor.finding import Finding, Status
 
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
@@ -22,8 +23,7 @@ _FILES_RAISED, _FILES_LOW = 65536, 4096
 def python() -> Finding:
     """Compare this Python with what fgrpo's metadata asks for."""
     found = platform.python_version()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    text = f"{platform.system()} {platform.machine()}, {cores} cores"
+    text = f"{platform.system()} {platform.machine()}, {cores()} cores"
     if memory := free_memory():
         text += f", {memory / 2**30:.1f} GiB of memory free"
     try:

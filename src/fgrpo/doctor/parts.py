@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import UsageError, to_install
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Part:
     @property
     def fix(self) -> str:
         """The command that installs it."""
-        return f"pip install 'fgrpo[{self.extra}]'" if self.extra else "pip install fgrpo"
+        return to_install(*[self.extra] if self.extra else [])
 
 
 PARTS = {

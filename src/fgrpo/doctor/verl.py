@@ -15,6 +15,7 @@ from fgrpo.doctor.machine import open_files, shared_memory
 from fgrpo.doctor.packages import installed, satisfies
 from fgrpo.doctor.process import one_line
 from fgrpo.doctor.requirements import extras, requirements, spelled
+from fgrpo.errors import to_install
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -79,7 +80,7 @@ def _entry_point() -> list[Finding]:
     points = metadata.entry_points(group=GROUP, name="fgrpo")
     if PLUGIN not in {point.value for point in points}:
         text = f"the installed fgrpo has no entry point in {GROUP}: it is older than this command"
-        fix = f"pip install --force-reinstall --no-deps fgrpo, or export {MODULES}={PLUGIN}"
+        fix = f"install fgrpo anew from its own folder, or export {MODULES}={PLUGIN}"
         return [Finding("plugin", Status.MISMATCHED, text, fix=fix)]
     policy = os.environ.get(POLICY, "auto")
     # As verl reads it: verl/__init__.py of 0.9.1.
@@ -109,7 +110,7 @@ def _plugin(answer: Answer) -> list[Finding]:
         fix = f"export {MODULES}={PLUGIN} on every node"
         return _entry_point() or [Finding("plugin", Status.BROKEN, text, fix=fix)]
     if facts["refused"]:
-        fix = "pip install 'fgrpo[verl]'"
+        fix = to_install("verl")
         return [Finding("plugin", Status.MISMATCHED, facts["refused"], facts["version"], fix=fix)]
     return [Finding("plugin", Status.OK, f"verl knows {ESTIMATOR}")]
 

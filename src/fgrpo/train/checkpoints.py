@@ -10,7 +10,7 @@ from pathlib import Path
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import RunError, UsageError
 
 _OF_TRAINING = ("optimizer", "scheduler", "rng_state", "scaler", TRAINER_STATE_NAME)
 
@@ -35,6 +35,8 @@ def checkpoint_for(asked: str | None, output: Path) -> str | None:
     UsageError
         If nothing is asked for and there are checkpoints, which would be written over; if the
         folder is none of a checkpoint.
+    RunError
+        If a file of the checkpoint is empty, as a full disk or a power cut leaves it.
     """
     last = _last_checkpoint(output)
     if asked is None or asked.lower() == "false":
@@ -45,12 +47,12 @@ def checkpoint_for(asked: str | None, output: Path) -> str | None:
             )
         return None
     if asks_for_last(asked):
-        return last
+        return last and _whole(last)
     if not (Path(asked) / TRAINER_STATE_NAME).is_file():
         raise UsageError(
             f"--resume_from_checkpoint {asked}: no folder of a checkpoint; true takes the last"
         )
-    return asked
+    return _whole(asked)
 
 
 def steps_done(checkpoint: str) -> int:
@@ -64,6 +66,18 @@ def take_model(checkpoint: str, output: Path) -> None:
     for path in Path(checkpoint).iterdir():
         if path.is_file() and not path.name.startswith(_OF_TRAINING):
             shutil.copy(path, output / path.name)
+
+
+def _whole(checkpoint: str) -> str:
+    """Return a checkpoint none of whose files is empty."""
+    for path in sorted(Path(checkpoint).iterdir()):
+        needed = path.name.startswith(_OF_TRAINING) or path.suffix == ".safetensors"
+        if needed and path.is_file() and not path.stat().st_size:
+            raise RunError(
+                f"{path}: empty, so this checkpoint is lost; delete its folder to go on from the "
+                "one before it"
+            )
+    return checkpoint
 
 
 def _last_checkpoint(output: Path) -> str | None:
