@@ -37,13 +37,13 @@ _SCALES = ("std", "population_std", "none")
 
 
 @overload
+def success_rate(rewards: Rewards, groups: Groups, *, threshold: float = ...) -> Floats: ...
+@overload
 def success_rate(
     rewards: torch.Tensor, groups: Groups, *, threshold: float = ...
 ) -> torch.Tensor: ...
-@overload
-def success_rate(rewards: Rewards, groups: Groups, *, threshold: float = ...) -> Floats: ...
 def success_rate(rewards: Any, groups: Groups, *, threshold: float = 0.5) -> Any:
-    r"""Return the share of each rollout's group that succeeded, :math:`\hat\mu_{pos} = X / N`.
+    """Return the share of each rollout's group that succeeded, ``X / N``.
 
     Parameters
     ----------
@@ -89,13 +89,13 @@ def success_rate(rewards: Any, groups: Groups, *, threshold: float = 0.5) -> Any
 
 
 @overload
-def focal_weight(success_rate: torch.Tensor, gamma: float) -> torch.Tensor: ...
-@overload
 def focal_weight(success_rate: float, gamma: float) -> float: ...
 @overload
 def focal_weight(success_rate: Sequence[float] | NDArray[Any], gamma: float) -> Floats: ...
+@overload
+def focal_weight(success_rate: torch.Tensor, gamma: float) -> torch.Tensor: ...
 def focal_weight(success_rate: Any, gamma: float) -> Any:
-    r"""Return the focal weight :math:`g = (1 - \hat\mu_{pos})^\gamma`.
+    """Return the focal weight ``(1 − success rate)^γ``.
 
     Parameters
     ----------
@@ -144,16 +144,16 @@ def focal_weight(success_rate: Any, gamma: float) -> Any:
 
 @overload
 def group_advantages(
-    rewards: torch.Tensor, groups: Groups, *, scale: Scale = ..., epsilon: float = ...
-) -> torch.Tensor: ...
-@overload
-def group_advantages(
     rewards: Rewards, groups: Groups, *, scale: Scale = ..., epsilon: float = ...
 ) -> Floats: ...
+@overload
+def group_advantages(
+    rewards: torch.Tensor, groups: Groups, *, scale: Scale = ..., epsilon: float = ...
+) -> torch.Tensor: ...
 def group_advantages(
     rewards: Any, groups: Groups, *, scale: Scale = "std", epsilon: float = 1e-6
 ) -> Any:
-    r"""Return the group-relative advantages :math:`(R_i - \bar R) / (\sigma_R + \epsilon)`.
+    """Return the group-relative advantages ``(R − mean R) / (σ_R + ε)``.
 
     Mean and deviation are those of the rollout's own group. A group whose scorable rewards are
     all equal, one rollout included, is inactive: its advantages are exactly 0.
@@ -194,16 +194,6 @@ def group_advantages(
 
 @overload
 def focal_advantages(
-    rewards: torch.Tensor,
-    groups: Groups,
-    *,
-    gamma: float,
-    threshold: float = ...,
-    scale: Scale = ...,
-    epsilon: float = ...,
-) -> torch.Tensor: ...
-@overload
-def focal_advantages(
     rewards: Rewards,
     groups: Groups,
     *,
@@ -212,6 +202,16 @@ def focal_advantages(
     scale: Scale = ...,
     epsilon: float = ...,
 ) -> Floats: ...
+@overload
+def focal_advantages(
+    rewards: torch.Tensor,
+    groups: Groups,
+    *,
+    gamma: float,
+    threshold: float = ...,
+    scale: Scale = ...,
+    epsilon: float = ...,
+) -> torch.Tensor: ...
 def focal_advantages(
     rewards: Any,
     groups: Groups,
@@ -221,7 +221,7 @@ def focal_advantages(
     scale: Scale = "std",
     epsilon: float = 1e-6,
 ) -> Any:
-    r"""Return F-GRPO's :math:`(1-\hat\mu_{pos})^\gamma (R_i-\bar R) / (\sigma_R+\epsilon)`.
+    """Return F-GRPO's ``(1 − success rate)^γ · (R − mean R) / (σ_R + ε)``.
 
     This is `focal_weight(success_rate(...), gamma) * group_advantages(...)`, rounded once.
 
