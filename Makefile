@@ -3,7 +3,7 @@ PYTHON ?= python3
 TEST_TOOLS = 'pytest<9.2' pytest-xdist
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-quick test-verl docs-check setup lint clean constraints licences dist release-check
+.PHONY: demo test test-quick test-verl docs docs-check setup lint clean constraints licences dist release-check
 
 ## demo: train with and without the focal weight, then print where the page is
 demo: .venv-demo/.installed
@@ -24,6 +24,10 @@ test-quick: lint
 test-verl: .venv-verl/.installed
 	.venv-verl/bin/pytest -n 2 --dist loadgroup -W default tests/on_verl \
 		tests/verify/test_verify_maths.py tests/verify/test_verify_rewards.py
+
+## docs: the documentation as a site, in build/site; a broken link or anchor is an error
+docs: .venv/.installed
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 ## docs-check: run what docs/trl.md shows, from the installation on, at a size a CPU manages
 docs-check:
