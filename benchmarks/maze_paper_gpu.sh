@@ -40,13 +40,18 @@ hash_of() { sha256sum < "$1" | cut -c -16; }
 # Look through DIR: `parts` are those of the newest whole set, `slice` its number and `format` its
 # compression; `newest` is the highest number of all; `all` are the parts of every set.
 find_parts() {
-  local path total
-  local -A found=()
+  local path kind total
+  local -A found=() kinds=() numbered=()
   all=() parts=() slice=0 newest=0 format=""
   for path in "$DIR"/slice-*; do  # in the order of their numbers
     [[ ${path##*/} =~ $PART_NAME ]] || continue
     all+=("$path")
-    newest=$((10#${BASH_REMATCH[1]}))
+    newest=$((10#${BASH_REMATCH[1]})) kind=${BASH_REMATCH[2]}-of-${BASH_REMATCH[4]}
+    if [[ ${kinds[$newest]:=$kind} != "$kind" || -n ${numbered[$newest.${BASH_REMATCH[3]}]:-} ]]; then
+      fail "$DIR: two machines wrote slice $newest, and ${path##*/} is of another set than those" \
+        "before it; delete the parts of one (their times tell them apart) or take an earlier copy"
+    fi
+    numbered[$newest.${BASH_REMATCH[3]}]=yes
     found[$newest]+="$path"$'\n'
     total=$((10#${BASH_REMATCH[4]}))
     if (($(grep -c . <<< "${found[$newest]}") == total)); then
@@ -64,7 +69,7 @@ find_parts() {
 
 # Unpack what earlier slices left.
 restore() {
-  local path
+  local path there
   for path in "${parts[@]}"; do
     [[ ${path##*.} == "$(hash_of "$path")" ]] ||
       fail "$path: corrupt (its SHA-256 is not the one in its name); copy it again"
@@ -72,6 +77,10 @@ restore() {
   [[ $format != zst ]] || has zstd || fail "$DIR was packed with zstd: install zstd"
   cat -- "${parts[@]}" | unpack "$format" | tar -xf - --no-same-owner -C "$WORK" ||
     fail "$DIR: slice $slice could not be unpacked into $WORK; is there room?"
+  there=("$WORK"/runs/*/recipe.yaml)
+  [[ -e $RUN ]] ||
+    fail "$DIR carries a run of another recipe than $RECIPE" \
+      "(${there[*]#"$WORK/"}): name another DIR, or that RECIPE"
 }
 
 # Run until the end or the time's end; leave fgrpo's exit status in `code`.

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fgrpo.cores import cores
 from fgrpo.verify import VerifierPool
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def with_time_outs(repeats: int, count: int, workers: int) -> None:
 
 def main() -> None:
     given = [int(argument) for argument in sys.argv[1:]]
-    repeats, count, workers = [*given, *[5, 400, len(os.sched_getaffinity(0))][len(given) :]]
+    repeats, count, workers = [*given, *[5, 400, cores()][len(given) :]]
     print(f"{count} answers a kind, {workers} workers, {repeats} repeats: median (least–most)")
     ordinary(repeats, count, workers)
     with_time_outs(repeats, count, workers)

@@ -24,6 +24,8 @@ from fgrpo.doctor.requirements import extras, requirements
 from fgrpo.doctor.workers import findings
 from fgrpo.verify.isolation import LAYERS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 

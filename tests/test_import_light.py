@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("torch", "scipy.stats", "matplotlib", "pydantic", "rich", "transformers")
 
 
@@ -61,5 +63,5 @@ def test_lab_without_torch_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.strip().endswith("pip install 'fgrpo[lab]'")
+    assert done.stderr.strip().endswith("pip install '.[lab]' in the folder of fgrpo's source")
     assert "Traceback" not in done.stderr

@@ -24,6 +24,7 @@ from fgrpo.lab.weights import save_model  # noqa: E402
 from fgrpo.maze import VOCAB_SIZE, encode_prompts, encode_solutions, solve  # noqa: E402
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("trl"),
     # Of TRL and transformers about names of their own that will change.
     pytest.mark.filterwarnings("ignore::FutureWarning"),

@@ -30,6 +30,7 @@ from llm.report import ks  # noqa: E402
 from llm.settings import parse  # noqa: E402
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("trl"),
     # Of TRL and transformers about names of their own that will change.
     pytest.mark.filterwarnings("ignore::FutureWarning"),

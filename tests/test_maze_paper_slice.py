@@ -40,6 +40,7 @@ RECIPE = {
 }
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="the script needs GNU tools"),
     pytest.mark.xdist_group("slices"),
 ]
@@ -290,6 +291,39 @@ def test_a_set_with_a_part_missing_is_told_unless_another_is_whole(carried):
     assert f"{folder}: slice 2 is not whole; going on from slice 1" in said
     assert found() == [0, 1, 1]
     assert not set(files(folder)) & {*first, *second}
+
+
+@pytest.mark.parametrize("size", ["100000", "60000"])
+def test_slices_of_two_machines_in_one_folder_are_told(size, carried):
+    folder, run, found = carried
+    run()
+    first = files(folder)
+    run("--grow", size)
+    other = files(folder)
+    for path in folder.iterdir():
+        path.unlink()
+    for name, content in first.items():
+        (folder / name).write_bytes(content)
+    run()
+    for name, content in other.items():
+        (folder / name).write_bytes(content)
+    before = files(folder)
+    code, said = run()
+    assert code == 1
+    assert f"{folder}: two machines wrote slice 2, and slice-0002." in last_line(said)
+    assert files(folder) == before
+    assert found() == [0, 1, 1]
+
+
+def test_a_run_of_another_recipe_is_not_begun_in_a_folder(carried):
+    folder, run, found = carried
+    run()
+    before = files(folder)
+    code, said = run(RECIPE="maze-small")
+    assert code == 1
+    assert "another recipe than maze-small (runs/maze-paper/recipe.yaml): name" in last_line(said)
+    assert files(folder) == before
+    assert found() == [0]
 
 
 @pytest.mark.parametrize("spoil", ["flip", "cut"])

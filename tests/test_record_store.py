@@ -73,6 +73,7 @@ with RecordStore.open(sys.argv[1], {"seed": 0}) as store:
 """
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_random_times_continues_to_the_same_bytes(tmp_path):
     script = tmp_path / "writer.py"
     script.write_text(WRITER)

@@ -134,6 +134,53 @@ def test_counts_has_and_missing_agree_between_writer_and_reader(tmp_path):
         assert counts.meta == META
 
 
+@pytest.mark.parametrize("block", [1, 50, 1 << 18])
+def test_counting_and_reading_agree_on_lines_of_every_kind(tmp_path, monkeypatch, block):
+    """Counting parses only lines that are not as the store writes them."""
+    monkeypatch.setattr("fgrpo.records.scan._BLOCK", block)
+    path = tmp_path / "r"
+    with RecordStore.open(path, META) as store:
+        store.extend([*SAMPLE, Record("b", 7, True, logprob=-2.0, tokens=5, truncated=True)])
+        store.extend(Record("a", i, i % 3 == 0, logprob=-1e-5 * i, tokens=i) for i in range(3, 20))
+    with path.open("a") as file:
+        file.write('{"problem":"a","sample":20,"correct":true}\n')  # another program's
+        file.write('{"correct": true, "sample": 8, "problem": "b"}\n')
+        file.write('{"problem": "a\\u0062", "sample": 0, "correct": false}\r\n')
+        file.write('{"problem": "b", "sample": 9, "correct": false}')  # no newline
+    read = list(read_records(path))
+    assert len(read) == 5 + 17 + 4
+    counts = read_counts(path)
+    assert counts.problems == ("a", "b/ü", "b", "ab")
+    for problem, n, c in zip(counts.problems, counts.n, counts.c, strict=True):
+        own = [record.correct for record in read if record.problem == problem]
+        assert (n, c) == (len(own), sum(own))
+    with RecordStore.open(path) as store:
+        assert store.missing("b", 11) == [0, 1, 2, 3, 4, 5, 6, 10]
+        store.append(Record("b", 10, True))
+    assert [*read, Record("b", 10, True)] == list(read_records(path))
+    with path.open("a") as file:
+        file.write('{"problem": "b", "sample": 11, "cor')  # torn
+    assert read_counts(path).n.tolist() == [*counts.n[:2], counts.n[2] + 1, counts.n[3]]
+    with RecordStore.open(path) as store:
+        assert store.cut == 35
+    assert [*read, Record("b", 10, True)] == list(read_records(path))
+
+
+@pytest.mark.parametrize(
+    "again", ['"sample": 1, "correct": false}\n', '"sample":1,"correct":true}\n']
+)
+@pytest.mark.parametrize(
+    "first", ['"sample": 1, "correct": true}\n', '"sample":1,"correct":true}\n']
+)
+def test_a_second_line_of_a_sample_is_refused_however_the_two_are_written(tmp_path, first, again):
+    path = tmp_path / "r"
+    other = '{"problem": "p", "sample": 0, "correct": true}\n'
+    path.write_text(HEADER + '{"problem": "p", ' + first + other + '{"problem": "p", ' + again)
+    for use in (read_counts, RecordStore.open):
+        with pytest.raises(RecordError, match=r"r:4: sample 1 of problem 'p' is already at line 2"):
+            use(path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -178,6 +225,14 @@ def test_duplicates_are_refused_with_their_place_and_nothing_is_written(tmp_path
         ('{"problem": "p", "sample": 0}', "field 'correct' is missing"),
         ('{"problem": "p", "sample": 0, "corect": true}', "unknown field 'corect'"),
         ('{"problem": "p", "sample": 0, "correct": 1}', "correct must be true or false"),
+        ('{"problem": "p", "sample": 007, "correct": true}', r"Expecting ',' delimiter"),
+        ('{"problem": "p", "sample": 1048576, "correct": true}', "sample must be in 0"),
+        ('{"problem": "", "sample": 0, "correct": true}', "problem must not be empty"),
+        ('{"problem": "p\tq", "sample": 0, "correct": true}', "Invalid control character"),
+        ('{"problem": "p", "sample": 0, "correct": true, "tokens": -1}', "tokens must be at least"),
+        ('{"problem": "p", "sample": 0, "correct": true, "tokens": 01}', "delimiter"),
+        ('{"problem": "p", "sample": 0, "correct": true, "logprob": -01.5}', "delimiter"),
+        ('{"problem": "p", "sample": 0, "correct": true} ,', "Extra data"),
         ('{"problem": "p", "sample": 0, "correct": true, "logprob": NaN}', "NaN"),
         ('{"problem": "p", "sample": 0, "correct": true, "logprob": -1e999}', "must be finite"),
         ("[1, 2]", "found a list"),
@@ -246,13 +301,14 @@ def test_unusable_paths_are_named(tmp_path):
 # Size ---------------------------------------------------------------------------------------
 
 
-def test_200_000_records_with_text_stream_in_bounded_memory(tmp_path):
+@pytest.mark.slow
+def test_40_000_records_with_text_stream_in_bounded_memory(tmp_path):
     """40 MB of text; one bit a sample and some counters for each of 200 problems are kept."""
     path = tmp_path / "r"
-    line = json.dumps({"problem": "?", "sample": -1, "correct": True, "text": "x" * 150})
+    line = json.dumps({"problem": "?", "sample": -1, "correct": True, "text": "x" * 1000})
     with path.open("w") as file:
         file.write(HEADER)
-        for sample in range(1000):
+        for sample in range(200):
             one = line.replace("-1", str(sample))
             file.writelines(one.replace("?", f"p{p}") + "\n" for p in range(200))
     assert path.stat().st_size > 40e6
@@ -262,4 +318,4 @@ def test_200_000_records_with_text_stream_in_bounded_memory(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 1e6
     finally:
         tracemalloc.stop()
-    assert counts.n.tolist() == counts.c.tolist() == [1000] * 200
+    assert counts.n.tolist() == counts.c.tolist() == [200] * 200

@@ -57,6 +57,7 @@ def assert_peak(mu: float, tau: float, peak: int) -> None:
         assert peak == 1 or rise(peak - 1) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mu", "tau"),
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from math import log
 from typing import TYPE_CHECKING
 
 import torch
+
+from fgrpo.cores import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,8 +120,7 @@ def threads_to_try(device: torch.device) -> list[int]:
     """One, and as many as this process may use cores; a GPU has no use for them."""
     if device.type != "cpu":
         return [1]
-    several = hasattr(os, "sched_getaffinity")  # not on macOS
-    return sorted({1, len(os.sched_getaffinity(0)) if several else os.cpu_count() or 1})
+    return sorted({1, cores()})
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 import argparse
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from pydantic import ValidationError
 
+from fgrpo.cores import cores
 from fgrpo.errors import UsageError
 from fgrpo.lab.model import Decoder
 from fgrpo.lab.settings import ModelSettings, Recipe
@@ -80,8 +80,7 @@ def parse(arguments: list[str], description: str) -> Options:
         add("--" + name.replace("_", "-"), type=int, default=value, help="of the base model")
     add("--precision", choices=["fp32", "bf16"], default="fp32")
     add("--device", choices=["cpu", "cuda"], default="cpu")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    add("--threads", type=int, default=cores or 1, help="of each engine on its turn")
+    add("--threads", type=int, default=cores(), help="of each engine on its turn")
     add("--repeats", type=int, default=5, help="timed steps of each engine")
     add("--warm-up", type=int, default=1, help="steps of each engine before those")
     add("--trl-batch", type=int, help=f"rollouts of a backward pass of TRL; {TRL_BATCH} if it fits")

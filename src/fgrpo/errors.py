@@ -1,4 +1,4 @@
-"""The two ways a command can end badly, told apart by exit code."""
+"""The two ways a command can end badly, told apart by exit code, and words they share."""
 
 
 class UsageError(ValueError):
@@ -7,3 +7,12 @@ class UsageError(ValueError):
 
 class RunError(RuntimeError):
     """The work was well specified but failed on the way: corrupt file, full disk (exit code 1)."""
+
+
+def to_install(*extras: str) -> str:
+    """Return how to install extras of this package, in the words of every message.
+
+    From its source, as no package index has it: ``pip install 'fgrpo[lab]'`` would not find it.
+    """
+    wanted = f"[{','.join(extras)}]" if extras else ""
+    return f"pip install '.{wanted}' in the folder of fgrpo's source"

@@ -1,6 +1,6 @@
 r"""GRPO, DAPO and CISPO policy losses on token log-probabilities, in torch.
 
-The three differ in how they use the importance ratio :math:`r = \pi_\theta / \pi_{old}` of a
+The three differ in how they use the importance ratio ``r = π_θ / π_old`` of a
 token, and in nothing else. Multiplying the advantages by the focal weight
 (`fgrpo.advantage.focal_advantages`) makes them F-GRPO, F-DAPO and F-CISPO.
 """
@@ -46,7 +46,7 @@ def grpo_loss(
     aggregate: Aggregate = "token_mean",
     normalizer: float | Tensor | None = None,
 ) -> PolicyLoss:
-    r"""Return GRPO's loss, minus the mean of :math:`\min(r A, clip(r, 1-\epsilon, 1+\epsilon) A)`.
+    """Return GRPO's loss, minus the mean of ``min(r·A, clip(r, 1−ε, 1+ε)·A)``.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def grpo_loss(
         1 (or True) for tokens that count, 0 for the others, where the other tensors may hold
         anything, NaN and infinity included. A weight w >= 0 counts a token w times.
     clip : float, default 0.2
-        :math:`\epsilon`, in [0, 1]. A token is clipped low when A < 0 and r < 1 - clip, high when
+        ``ε``, in [0, 1]. A token is clipped low when A < 0 and r < 1 - clip, high when
         A > 0 and r > 1 + clip.
     dual_clip : float, optional
         Above 1: a token with A < 0 and r > dual_clip is clipped high as well. The paper has no
@@ -110,7 +110,7 @@ def dapo_loss(
     aggregate: Aggregate = "token_mean",
     normalizer: float | Tensor | None = None,
 ) -> PolicyLoss:
-    r"""Return minus the mean of :math:`\min(r A, clip(r, 1-\epsilon_{low}, 1+\epsilon_{high}) A)`.
+    """Return minus the mean of ``min(r·A, clip(r, 1 − ε_low, 1 + ε_high)·A)``.
 
     This is GRPO's loss with a clip of its own on each side; "DAPO" stands for that alone here,
     without DAPO's dynamic sampling or length penalty.
@@ -120,9 +120,9 @@ def dapo_loss(
     log_probs, old_log_probs, advantages, mask, dual_clip, aggregate, normalizer
         As for `grpo_loss`.
     clip_low : float, default 0.2
-        :math:`\epsilon_{low}`, in [0, 1]: a token is clipped low when A < 0 and r < 1 - clip_low.
+        ``ε_low``, in [0, 1]: a token is clipped low when A < 0 and r < 1 - clip_low.
     clip_high : float, default 0.28
-        :math:`\epsilon_{high} \ge 0`: clipped high when A > 0 and r > 1 + clip_high.
+        ``ε_high ≥ 0``: clipped high when A > 0 and r > 1 + clip_high.
 
     Returns
     -------
@@ -154,9 +154,9 @@ def cispo_loss(
     aggregate: Aggregate = "token_mean",
     normalizer: float | Tensor | None = None,
 ) -> PolicyLoss:
-    r"""Return CISPO's loss, minus the mean of :math:`sg(clip(r, low, high)) A \log\pi_\theta`.
+    """Return CISPO's loss, minus the mean of ``sg(clip(r, low, high))·A·log π_θ``.
 
-    The stop-gradient :math:`sg` makes the clipped ratio a constant weight: every token keeps its
+    The stop-gradient ``sg`` makes the clipped ratio a constant weight: every token keeps its
     gradient, one outside the bounds too.
 
     Parameters

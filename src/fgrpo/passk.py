@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgrpo._validate import broadcast, integers, place, refuse
+from fgrpo._validate import broadcast, first, integers, place, refuse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -55,15 +55,15 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> np.float64 | NDArray[
     if size.ndim > 1:
         raise ValueError(f"k has shape {size.shape}; pass a scalar or one axis of subset sizes")
     if (right > total).any():
-        first = tuple(int(i) for i in np.argwhere(right > total)[0])
-        why = f"exceeds the {total[first]:.0f} samples of its problem; recount the correct ones"
+        at = first(right > total)
+        why = f"exceeds the {total[at]:.0f} samples of its problem; recount the correct ones"
         refuse("c", right.astype(np.int64), right > total, why)
     if total.size and size.size and size.max() > total.min():
-        first = tuple(int(i) for i in np.argwhere(total == total.min())[0])
-        where = tuple(int(i) for i in np.argwhere(size == size.max())[0])
+        at = first(total == total.min())
+        where = first(size == size.max())
         raise ValueError(
-            f"{place('k', where)} = {size[where]:.0f} exceeds {place('n', first)} = "
-            f"{total[first]:.0f}; draw more samples or ask for a smaller k"
+            f"{place('k', where)} = {size[where]:.0f} exceeds {place('n', at)} = "
+            f"{total[at]:.0f}; draw more samples or ask for a smaller k"
         )
     shape = total.shape + size.shape
     axes = total.shape + (1,) * size.ndim

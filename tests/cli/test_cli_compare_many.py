@@ -9,6 +9,8 @@ import pytest
 from fgrpo.cli import app
 from fgrpo.records import Record, RecordStore
 
+pytestmark = pytest.mark.slow
+
 N = 8
 
 
@@ -115,6 +117,12 @@ def test_m_gives_the_noise_of_the_generations_of_each_benchmark(
     assert text.count("Noise covered: generations") == 2
     assert "aime, B is rl:" in text
     assert "Noise covered" not in told(capsys, *folders[:2], "--k", 1)
+
+
+def test_several_k_follow_one_flag(folders: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    several = told(capsys, *folders[:2], "--k", 1, 4, 8)
+    assert several == told(capsys, "--k", 1, "--k", 4, "--k", 8, *folders[:2])
+    assert "pass@4" in several
 
 
 @pytest.mark.parametrize(

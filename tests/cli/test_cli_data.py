@@ -10,6 +10,8 @@ import pytest
 from fgrpo.evaluate.prompts import SYSTEM
 from tiny_llm import byte_tokenizer
 
+pytestmark = pytest.mark.slow
+
 ROWS = [
     {"problem": "1 + 1?", "answer": "2"},
     {"problem": "1 + 1?", "answer": "2"},

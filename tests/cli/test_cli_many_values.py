@@ -6,16 +6,16 @@ from typing import Annotated
 import pytest
 import typer
 
-from fgrpo.cli.many_values import ManyValues
+from fgrpo.cli.many_values import ManyNumbers, ManyValues
 from fgrpo.errors import UsageError
 
 
-def parsed(line):
+def parsed(line, kind=ManyValues):
     """Return what a command is called with, without what is empty."""
     seen = {}
     app = typer.Typer()
 
-    @app.command("run", cls=ManyValues)
+    @app.command("run", cls=kind)
     def run(
         rest: Annotated[list[str] | None, typer.Argument()] = None,
         rare: Annotated[list[float] | None, typer.Option("--rare", "-r")] = None,
@@ -115,3 +115,30 @@ def test_what_cannot_be_read_is_told_in_one_line(words, told):
 def test_help_is_no_error(capsys):
     parsed("--help")
     assert "--sizes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sizes"),
+    [
+        ("A B --sizes 1 8 64", [1, 8, 64]),
+        ("--sizes 1 8 64 A B", [1, 8, 64]),
+        ("--sizes=1 8 A --sizes 64 B", [1, 8, 64]),
+        ("A B --sizes 1 --sizes 8", [1, 8]),
+        ("A --sizes -1 B", [-1]),
+    ],
+)
+def test_arguments_may_follow_numbers(words, sizes):
+    found = parsed(words, ManyNumbers)
+    assert (found["rest"], found["sizes"]) == (["A", "B"], sizes)
+
+
+def test_text_takes_one_value_where_only_numbers_may_be_many():
+    found = parsed("--name x A --name y B", ManyNumbers)
+    assert (found["name"], found["rest"]) == (["x", "y"], ["A", "B"])
+
+
+def test_what_is_no_number_is_told_where_only_numbers_may_be_many():
+    with pytest.raises(UsageError, match=r"^--sizes A: "):
+        parsed("--sizes A B", ManyNumbers)
+    with pytest.raises(UsageError, match=r"--sizes is given without a value"):
+        parsed("A --sizes --name x", ManyNumbers)

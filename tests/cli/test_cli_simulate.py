@@ -13,6 +13,8 @@ import yaml
 
 from fgrpo.cli.simulate import FIELDS
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("--actions", 300, "--correct", 40, "--group-sizes", 4, 64, "--steps", 20)
 
 
@@ -94,7 +96,7 @@ def test_a_policy_from_a_file_of_any_name(command_line, tmp_path):
             ["--reward-correct", 1e200],
             "--reward-correct 1e.200: .* less than or equal",
         ),
-        (["--logits", "nowhere.csv"], "nowhere.csv: cannot be read"),
+        (["--logits", "nowhere.csv"], "nowhere.csv: cannot be read: no such file in /"),
         (["--actions", 3_000_000_000], "--actions 3000000000: .*less than or equal to 100000000"),
         (["nonsense"], "no recipe 'nonsense': neither a file nor one of those shipped .figure-2"),
         (["--device", "tpu"], "--device 'tpu': must be cpu or cuda"),
@@ -153,7 +155,6 @@ def whole(tmp_path_factory):
     return contents(folder)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_it_goes_on_and_ends_the_same(tmp_path, whole, how):
     stopped = tmp_path / "stopped"

@@ -69,5 +69,5 @@ def test_record_files_alone_are_not_checked(tmp_path):
 def test_a_damaged_file_of_questions_is_named(tmp_path):
     a, b = evaluation(tmp_path / "a"), evaluation(tmp_path / "b")
     (b / "problems.jsonl").write_text('{"id": "add/0"}\n')
-    with pytest.raises(UsageError, match=r"b.problems.jsonl: cannot be read"):
+    with pytest.raises(UsageError, match=r"b.problems.jsonl:1: expected .*messages"):
         matched(a, b)

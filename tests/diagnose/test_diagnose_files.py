@@ -250,6 +250,7 @@ def test_several_seeds_are_compared_with_their_noise(tmp_path):
     assert found.benchmarks[0].changed[0].lost == ()
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes_and_old_figures_go(built):
     folder, paths, *_ = built
     first = contents(folder / "out")

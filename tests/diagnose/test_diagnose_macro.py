@@ -87,6 +87,7 @@ def test_the_order_of_problems_and_the_names_of_benchmarks_do_not_matter():
     assert by_name == same[0]
 
 
+@pytest.mark.slow
 def test_identical_models_are_told_apart_in_five_percent_of_comparisons():
     """600 pairs: 0.05 ± 4·√(0.05·0.95/600), plus 0.012 for benchmarks as small as 20."""
     pairs, n, generator, found = 600, 16, np.random.default_rng(7), 0

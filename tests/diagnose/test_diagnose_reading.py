@@ -126,6 +126,7 @@ def test_nothing_in_common_is_refused(tmp_path, common):
         match(arms(tmp_path / "empty", {"x/1": 1}, {}), common=common)
 
 
+@pytest.mark.slow
 def test_memory_grows_with_problems_not_with_samples(tmp_path):
     """100,000 records with texts, 57 MB: read in a process that may use little more than NumPy."""
     path = tmp_path / "big.jsonl"

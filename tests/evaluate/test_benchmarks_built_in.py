@@ -17,6 +17,8 @@ from fgrpo.evaluate.loading import load
 from fgrpo.maze import generate, solve
 from fgrpo.verify import maze, reasoning_gym
 
+pytestmark = pytest.mark.slow
+
 GENERATED = ("reasoning-gym-in", "reasoning-gym-out", "mazes", "reasoning-gym:gcd")
 DIGESTS = {
     "reasoning-gym-in": "84fa0270a925",
@@ -190,5 +192,5 @@ def test_generated_problems_take_a_limit_but_no_file(tmp_path):
 
 def test_without_reasoning_gym_the_extra_to_install_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)
-    with pytest.raises(UsageError, match=r"pip install 'fgrpo\[evaluate\]'"):
+    with pytest.raises(UsageError, match=r"pip install '\.\[evaluate\]'"):
         load("reasoning-gym:gcd")

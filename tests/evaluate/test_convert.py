@@ -531,6 +531,20 @@ def test_a_log_of_another_shape_is_refused(tmp_path, change):
         import_files("inspect-ai", [path], tmp_path / "out.jsonl")
 
 
+def test_two_runs_of_one_task_are_not_taken_together_without_a_word(tmp_path):
+    (logs := tmp_path / "logs").mkdir()
+    (logs / "a.json").write_bytes((INSPECT / "sums.json").read_bytes())
+    again = json.loads((INSPECT / "sums.json").read_text())
+    again["eval"]["run_id"] = "another"
+    (logs / "b.json").write_text(json.dumps(again))
+    done = import_files("inspect-ai", [logs], tmp_path / "out.jsonl", metric="match")
+    (note,) = done.notes
+    assert note.startswith(f"{logs / 'a.json'} and {logs / 'b.json'} both hold answers to 'sums/")
+    assert set(done.counts.n) == {6}
+    one = import_files("inspect-ai", [logs / "a.json"], tmp_path / "one.jsonl", metric="match")
+    assert one.notes == ()
+
+
 def test_files_of_several_folders_that_name_no_model_are_noted(tmp_path):
     for name, line in (("a", LINE), ("b", LINE.replace("1.0", "0.0"))):
         (tmp_path / name).mkdir()

@@ -134,3 +134,34 @@ def test_a_run_that_was_killed_tells_no_length(tmp_path, questions):
     (folder / "evaluation.json").write_text(json.dumps(about))
     (cost,) = costs(asked(questions, 20), folder, 300)
     assert cost.tokens is None
+
+
+class Described(Total):
+    """Says how it draws."""
+
+    def __init__(self, **how):
+        super().__init__()
+        self._how = how
+
+    def describe(self):
+        return {"sampler": "toy", **self._how}
+
+
+def test_another_way_of_drawing_is_told(tmp_path, questions):
+    folder = tmp_path / "run"
+    go(asked(questions, 4), folder, Described(dtype="float32", torch="2.12"))
+    _, warnings, _ = go(asked(questions, 8), folder, Described(dtype="float32", torch="2.13"))
+    assert warnings == []
+    _, (warning,), _ = go(asked(questions, 12), folder, Described(dtype="bfloat16"))
+    assert "dtype float32, now bfloat16; evaluation.json tells" in warning
+
+
+def test_a_run_that_drew_nothing_is_no_other_way_of_drawing(tmp_path, questions):
+    class Dead(Described):
+        def sample(self, requests):
+            raise RunError("out of memory")
+
+    with pytest.raises(RunError, match="out of memory"):
+        go(asked(questions), tmp_path / "run", Dead(dtype="float32"))
+    _, warnings, _ = go(asked(questions), tmp_path / "run", Described(dtype="bfloat16"))
+    assert warnings == []

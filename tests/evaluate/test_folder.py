@@ -65,3 +65,13 @@ def test_another_question_under_the_same_name_is_refused(tmp_path, problem, part
     with pytest.raises(UsageError, match=rf"'toy/1' was asked with another {part}"):
         keep_problems(tmp_path, [problem], messages_of([problem]))
     assert (tmp_path / "problems.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"id": "toy/0"}', '{"id": "toy/0", "messages": [1]}'])
+def test_a_damaged_file_of_problems_is_named(tmp_path, line):
+    asked = problems(1)
+    keep_problems(tmp_path, asked, messages_of(asked))
+    with (tmp_path / "problems.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(UsageError, match=r"problems\.jsonl:2: expected"):
+        keep_problems(tmp_path, asked, messages_of(asked))

@@ -25,6 +25,8 @@ from fgrpo.evaluate.samplers.transformers import TransformersSampler
 from fgrpo.evaluate.texts import TextStore
 from fgrpo.records import Record, RecordStore
 
+pytestmark = pytest.mark.slow
+
 PROBLEMS, SAMPLES = 9, 4
 WORDS = ["12", "a b c", "so 7", "x=3", "nine", "2+2=4", "", "zz top."]
 
@@ -444,13 +446,21 @@ def test_an_evaluation_without_right_answers_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ['{"id": "toy/0", "messages": []}\n'.encode("utf-16"), b"[" * 100_000, b"{}\n"]
+    ("content", "said"),
+    [
+        ('{"id": "toy/0", "messages": []}\n'.encode("utf-16"), "not UTF-8 at byte 0"),
+        (b"[" * 100_000, "expected one JSON object"),
+        (b"{}\n", r'expected \{"id"'),
+        (b'{"id": "toy/0", "messages": [{"role": "user"}]}\n', r'expected \{"id"'),
+        (b'{"id": 0, "messages": []}\n', r'expected \{"id"'),
+    ],
+    ids=["encoding", "depth", "empty", "message", "id"],
 )
-def test_a_damaged_file_of_prompts_is_named(tmp_path, content):
+def test_a_damaged_file_of_prompts_is_named(tmp_path, content, said):
     with RecordStore.open(tmp_path / "r.jsonl") as store:
         store.append(Record("toy/0", 0, True, text="a"))
     (tmp_path / "prompts.jsonl").write_bytes(content)
-    with pytest.raises(UsageError, match=r"prompts\.jsonl:1: expected \{"):
+    with pytest.raises(UsageError, match=rf"prompts\.jsonl:1: {said}"):
         open_source(tmp_path / "r.jsonl", prompts=tmp_path / "prompts.jsonl")
     with pytest.raises(UsageError, match=r"none: no such file or folder"):
         open_source(tmp_path / "none")
@@ -535,7 +545,7 @@ def test_verdicts_say_what_happened():
     assert "no significant change (+0.000" in verdict(noise)
     assert f"the {len(d)} rare right answers of 60 prompts" in verdict(d)
     assert "against base" in verdict(d)
-    assert "the spread is zero" in verdict(zero + 1)
+    assert "nothing varied here" in verdict(zero + 1)
 
 
 def test_later_models_are_also_compared_with_the_first():

@@ -17,6 +17,8 @@ from fgrpo.evaluate.runner import gaps, request_seed, requests_for, run
 from fgrpo.evaluate.texts import read_texts
 from fgrpo.records import Record, RecordStore, read_records
 
+pytestmark = pytest.mark.slow
+
 
 def go(folder, count=5, samples=8, chunk=4, sampler=None, seed=0, texts=True):
     folder.mkdir(exist_ok=True)

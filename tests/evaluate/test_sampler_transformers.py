@@ -19,6 +19,8 @@ from fgrpo.evaluate.samplers.base import Request, SamplingSettings
 from fgrpo.evaluate.samplers.drawing import Drawer, nucleus, stream
 from fgrpo.records import RecordStore
 
+pytestmark = pytest.mark.slow
+
 PLAIN = SamplingSettings(max_tokens=6, chat=False)
 
 

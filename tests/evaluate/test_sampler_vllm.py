@@ -154,6 +154,12 @@ def test_an_adapter_is_enabled_and_named():
     assert sampler.describe()["adapter"] == "some/adapter"
 
 
+def test_a_path_to_nothing_is_refused():
+    for options, what in (({}, "model"), ({"adapter": "./nope"}, "adapter")):
+        with pytest.raises(UsageError, match=rf"^{what} './nope' cannot be opened"):
+            make_sampler("vllm", "m" if options else "./nope", SamplingSettings(), **options)
+
+
 def test_greedy_completions_are_drawn_once_and_repeated():
     sampler = make_sampler("vllm", "m", SamplingSettings(temperature=0.0))
     ((_, completions),) = sampler.sample([request(1, 3)])

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from run_notebook import NOTEBOOK, executed, printed, stored
 
+pytestmark = pytest.mark.slow
+
 ARCHIVE = NOTEBOOK.parent / "data" / "maze-medium-n8.zip"
 
 

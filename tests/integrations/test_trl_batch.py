@@ -269,6 +269,7 @@ def never(completion_ids, **_):
     return [0.0] * len(completion_ids)
 
 
+@pytest.mark.slow
 def test_a_real_run_that_cannot_learn_is_told_both_troubles(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="fgrpo"):
         args = focal(tmp_path, max_steps=9, eval_strategy="steps", eval_steps=3)

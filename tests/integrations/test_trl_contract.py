@@ -35,7 +35,7 @@ from fgrpo.integrations.trl import FocalAdvantages, FocalGRPOTrainer
 from fgrpo.integrations.trl.mixin import SUPPORTED_TRL
 from tiny_llm import save_tiny
 
-pytestmark = RENAMED
+pytestmark = [pytest.mark.slow, RENAMED]
 OLDEST = "0.29.0"
 
 

@@ -26,7 +26,7 @@ from trl_runs import (
 from fgrpo.integrations.trl import FocalAdvantages, FocalGRPOTrainer
 from tiny_llm import byte_tokenizer, tiny_model
 
-pytestmark = RENAMED
+pytestmark = [pytest.mark.slow, RENAMED]
 
 
 def ramped(trainer_class):

@@ -18,7 +18,10 @@ from fgrpo.lab.sft import train_base
 from fgrpo.lab.weights import load_model
 
 # transformers renames what TRL still calls by its old name.
-pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*deprecated:FutureWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*deprecated:FutureWarning"),
+]
 
 MOMENTS, WEIGHTS = 5e-5, 3e-3
 OFF_POLICY_TOLERANCES = 10

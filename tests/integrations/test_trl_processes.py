@@ -10,7 +10,7 @@ from trl_job import Job
 
 from tiny_llm import tiny_model
 
-pytestmark = pytest.mark.xdist_group("trl_processes")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trl_job")]
 
 STEPS = 6
 # Batches on each of two processes. A step trains on all of the batch its rollouts came in, which
@@ -34,12 +34,12 @@ RUNS = {
 
 
 @pytest.fixture(scope="module")
-def jobs(tmp_path_factory):
+def jobs(trl_jobs, tmp_path_factory):
     """The folders of the same runs on one process and on two."""
     folders = {count: tmp_path_factory.mktemp(f"processes{count}") for count in (1, 2)}
-    with Job(folders[1], runs(1)) as one, Job(folders[2], runs(2), processes=2) as two:
-        one.finish()
-        two.finish()
+    started = [Job(trl_jobs, folders[count], runs(count), count) for count in folders]
+    for job in started:
+        job.finish()
     return folders
 
 

@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import load_file
 from trl_job import Job
 
-pytestmark = pytest.mark.xdist_group("trl_resume")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trl_job")]
 
 STEPS, SAVED, KILLED = 6, 4, 6  # killed before it can save again; the fifth step is lost
 CONFIG = {
@@ -25,22 +25,18 @@ def settings(**config):
     return {"config": {**CONFIG, **config}}
 
 
-def killed_and_resumed(folder, runs, processes=1):
+def killed_and_resumed(server, folder, runs, processes=1):
     """Train to the end in ``whole``; in ``resumed``, be killed in the last run, and go on."""
     stopping = {name: {**run, "stop_before": KILLED} for name, run in runs.items()}
     resuming = {name: {**run, "resume": True} for name, run in runs.items()}
-    with (
-        Job(folder / "whole", runs, processes) as whole,
-        Job(folder / "resumed", stopping, processes) as killed,
-    ):
-        killed.kill_when_stopped()
-        whole.finish()
+    whole = Job(server, folder / "whole", runs, processes)
+    Job(server, folder / "resumed", stopping, processes).kill_when_stopped()
+    whole.finish()
     for name in runs:
         saved = (folder / "resumed" / name).glob("checkpoint-*")
         assert {path.name for path in saved} == {"checkpoint-2", "checkpoint-4"}
         assert not (folder / "resumed" / name / "rank0.json").exists()
-    with Job(folder / "resumed", resuming, processes) as resumed:
-        resumed.finish()
+    Job(server, folder / "resumed", resuming, processes).finish()
     return folder
 
 
@@ -67,7 +63,7 @@ def assert_same_model(one, other):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
+def alone(trl_jobs, tmp_path_factory):
     """Runs on one process.
 
     TRL's own trainer does not restore two things, so that it does not end in the same place
@@ -75,6 +71,7 @@ def alone(tmp_path_factory):
     """
     second_epoch = {"prompts": 3, **settings(focal_gamma=0.0, logging_steps=3)}
     return killed_and_resumed(
+        trl_jobs,
         tmp_path_factory.mktemp("alone"),
         {
             "second-epoch": second_epoch,
@@ -85,10 +82,10 @@ def alone(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
+def two(trl_jobs, tmp_path_factory):
     """A run on two processes, of which each draws its own part of a group."""
     runs = {"focal": settings(per_device_train_batch_size=4, loss_type="cispo", epsilon_high=6.0)}
-    return killed_and_resumed(tmp_path_factory.mktemp("two"), runs, processes=2)
+    return killed_and_resumed(trl_jobs, tmp_path_factory.mktemp("two"), runs, processes=2)
 
 
 @pytest.mark.parametrize("processes", ["alone", "two"])

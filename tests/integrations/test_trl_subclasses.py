@@ -20,7 +20,7 @@ from trl_runs import (
 from fgrpo.errors import UsageError
 from fgrpo.integrations.trl import FocalAdvantages, FocalGRPOTrainer
 
-pytestmark = RENAMED
+pytestmark = [pytest.mark.slow, RENAMED]
 
 
 def turned(trainer_class):

@@ -13,7 +13,7 @@ from trl_runs import RENAMED, Seen, agree, counted, focal, same, settings, third
 from fgrpo.integrations.trl import FocalGRPOTrainer
 from tiny_llm import save_tiny, tiny_model
 
-pytestmark = RENAMED
+pytestmark = [pytest.mark.slow, RENAMED]
 
 OFF_POLICY = {
     "per_device_train_batch_size": 4,

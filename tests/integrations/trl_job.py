@@ -1,4 +1,4 @@
-"""Train the tiny model with TRL as a program: ``python trl_job.py FOLDER JSON``.
+"""Train the tiny model with TRL as a program: the fork of a server, with words FOLDER JSON.
 
 The JSON maps names of runs, made one after another, to their settings: ``config``, fields of the
 trainer's configuration, and optionally
@@ -19,10 +19,16 @@ import json
 import os
 import random
 import signal
-import subprocess
+import socket
 import sys
 import time
 from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+if __name__ == "__main__":
+    sys.path.append(str(TESTS))
+
+import forks  # noqa: E402
 
 WAIT = 120  # seconds to be killed in; nobody left waiting for ever
 COMMON = {
@@ -40,59 +46,71 @@ COMMON = {
 }
 
 
+def start_server():
+    """Return a server of this program, to be used in a ``with`` statement."""
+    # rollout_func is experimental
+    return forks.Server(__file__, environment={**os.environ, "TRL_EXPERIMENTAL_SILENCE": "1"})
+
+
 class Job:
-    """This program, started on one or more processes.
+    """This program on one process, or on several that are told of one another as by torchrun."""
 
-    Use it in a ``with`` statement, which leaves nothing running.
-    """
-
-    def __init__(self, folder, runs, processes=1):
-        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-        paths = [os.environ.get("PYTHONPATH"), str(Path(__file__).parents[1])]
+    def __init__(self, server, folder, runs, processes=1):
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._processes = folder, processes
-        self._said = folder / f"{'-'.join(runs)}.txt"
-        with self._said.open("w") as said:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    *(launch if processes > 1 else []),
-                    *(__file__, str(folder), json.dumps(runs)),
-                ],
-                env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-                    "TRL_EXPERIMENTAL_SILENCE": "1",  # rollout_func is experimental
-                },
-                stdout=said,
-                stderr=said,
+        self._folder = folder
+        self._processes = [
+            server.start(
+                *(folder, json.dumps(runs)),
+                folder=folder,
+                environment=environment,
+                said=folder / f"{'-'.join(runs)}-{rank}",
             )
+            for rank, environment in enumerate(_environments(processes))
+        ]
 
-    def __enter__(self):
-        return self
+    def _said(self):
+        return "\n".join(process.err[-4000:] for process in self._processes)
 
-    def __exit__(self, *_):
-        if self._process.poll() is None:
-            self._process.terminate()  # the launcher of several processes ends them
-        self._process.wait(timeout=60)
+    def _fail_if_one_failed(self):
+        """Fail without waiting for the others, which wait for the one."""
+        assert all(process.poll() in (None, 0) for process in self._processes), self._said()
 
     def finish(self, seconds=180):
         """Wait for it to end well."""
-        assert self._process.wait(timeout=seconds) == 0, self._said.read_text()[-4000:]
+        end = time.monotonic() + seconds
+        while any(process.poll() is None for process in self._processes):
+            self._fail_if_one_failed()
+            assert time.monotonic() < end, self._said()
+            time.sleep(0.02)
+        self._fail_if_one_failed()
 
     def kill_when_stopped(self, seconds=180):
         """Kill it without notice when its last run has come to ``stop_before``."""
         end = time.monotonic() + seconds
-        while len(stopped := list(self._folder.glob("stopped-*"))) < self._processes:
-            running = self._process.poll() is None and time.monotonic() < end
-            assert running, self._said.read_text()[-4000:]
-            time.sleep(0.05)
-        self._process.kill()
-        for path in stopped:  # launched processes outlive the launcher
-            pid = int(path.name.removeprefix("stopped-"))
-            if pid != self._process.pid:
-                os.kill(pid, signal.SIGKILL)
-        assert self._process.wait(timeout=10) == -signal.SIGKILL
+        stopped = [self._folder / f"stopped-{process.pid}" for process in self._processes]
+        while not all(path.exists() for path in stopped):
+            ended = [process.poll() for process in self._processes]
+            assert ended.count(None) == len(ended), self._said()
+            assert time.monotonic() < end, self._said()
+            time.sleep(0.02)
+        for process in self._processes:
+            process.signal(signal.SIGKILL)
+        codes = [process.wait(10).code for process in self._processes]
+        assert codes == [-signal.SIGKILL] * len(codes)
+
+
+def _environments(processes):
+    """Return what torchrun sets for each process of several."""
+    if processes == 1:
+        return [{}]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    size = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+    return [
+        {**shared, **size, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)
+    ]
 
 
 def drawn_rollouts(prompts, trainer):
@@ -177,8 +195,18 @@ def train(folder, settings, last):
         torch.distributed.barrier()
 
 
-if __name__ == "__main__":
+def main():
     runs = json.loads(sys.argv[2])
     for name, settings in runs.items():
         with contextlib.suppress(GivenUpError):
             train(Path(sys.argv[1]) / name, settings, last=name == [*runs][-1])
+
+
+if __name__ == "__main__":
+    # All that a run imports, so that no fork has to.
+    import torch._dynamo  # noqa: F401
+    import trl.trainer.grpo_trainer  # noqa: F401
+
+    import tiny_llm  # noqa: F401
+
+    forks.serve(main)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import torch
+import yaml
+from lab_runs import SMALLEST, command, contents, results
 from torch import Tensor
 
 from fgrpo.lab.model import Decoder
@@ -14,6 +18,7 @@ from fgrpo.lab.settings import ModelSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 VOCAB, PAD, EOS = 8, 0, 1
 
@@ -146,3 +151,35 @@ def make_batch() -> Callable[..., Batch]:
         return Batch(rollouts, advantages)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def uninterrupted_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the tiny recipe as a program that nothing disturbs; return the folder of its runs."""
+    folder = tmp_path_factory.mktemp("whole")
+    subprocess.run(command(folder), check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(uninterrupted_folder: Path) -> dict[str, str]:
+    return contents(uninterrupted_folder / "runs")
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Make the results of one job at a time on one core."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(SMALLEST))
+
+    def one_core() -> None:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {next(iter(os.sched_getaffinity(0)))})
+
+    line = [*command(folder)[:4], str(folder / "recipe.yaml"), "--workers", "1"]
+    out = folder / "runs" / "tiny"
+    subprocess.run([*line, "--out", str(out)], check=True, capture_output=True, preexec_fn=one_core)
+    found = results(folder / "runs")
+    assert len(found["tiny/arms/f-dapo/seed-0/metrics.jsonl"]) == 4
+    assert sum(name.endswith("model.safetensors") for name in found) == 3
+    return found

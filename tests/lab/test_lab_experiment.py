@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_lab_resume import RECIPE, command, contents
+from lab_runs import RECIPE, SMALLEST, command, contents, results
 
 from fgrpo.errors import RunError, UsageError
 from fgrpo.files import locked
@@ -19,25 +19,6 @@ from fgrpo.lab.experiment import run_experiment
 from fgrpo.lab.settings import Recipe
 
 TINY = Recipe.model_validate(RECIPE)
-SMALLEST = {
-    **RECIPE,
-    "sft": {**RECIPE["sft"], "steps": 8},
-    "train": {**RECIPE["train"], "steps": 4, "micro_batch_tokens": 64},
-    "seeds": [0],
-    "evaluation": {"problems": 2, "samples": 8, "every": 2},
-}
-
-
-def results(folder: Path) -> dict[str, object]:
-    """Return all that must be equal bit for bit: `contents`, and the metrics without times."""
-    found: dict[str, object] = dict(contents(folder))
-    for path in folder.rglob("metrics.jsonl"):
-        steps = [json.loads(line) for line in path.read_text().splitlines()]
-        found[str(path.relative_to(folder))] = [
-            {name: value for name, value in step.items() if not name.startswith("seconds")}
-            for step in steps
-        ]
-    return found
 
 
 @pytest.fixture
@@ -92,8 +73,11 @@ def test_a_run_at_work_is_not_disturbed(tmp_path: Path) -> None:
         run_experiment(TINY, tmp_path, command="test")
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("resume")
-def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_loses_nothing(
+    uninterrupted: dict[str, str], tmp_path: Path
+) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, resource.RLIM_INFINITY))
 
@@ -107,12 +91,10 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     assert "Traceback" not in full.stderr
 
     subprocess.run(command(tmp_path), check=True, capture_output=True)
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    subprocess.run(command(whole), check=True, capture_output=True)
-    assert contents(tmp_path / "runs") == contents(whole / "runs")
+    assert contents(tmp_path / "runs") == uninterrupted
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("resume")
 def test_a_corrupt_checkpoint_is_one_line(tmp_path: Path) -> None:
     line = command(tmp_path, "--set", "train.steps=100000", "--workers", "1")
@@ -149,25 +131,7 @@ def test_jobs_at_a_time(device, workers, at_once, tmp_path, monkeypatch) -> None
     assert given == [(1, at_once), (5, at_once)]
 
 
-@pytest.fixture(scope="session")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """Make the results of one job at a time on one core."""
-    folder = tmp_path_factory.mktemp("alone")
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(SMALLEST))
-
-    def one_core() -> None:
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {next(iter(os.sched_getaffinity(0)))})
-
-    line = [*command(folder)[:4], str(folder / "recipe.yaml"), "--workers", "1"]
-    out = folder / "runs" / "tiny"
-    subprocess.run([*line, "--out", str(out)], check=True, capture_output=True, preexec_fn=one_core)
-    found = results(folder / "runs")
-    assert len(found["tiny/arms/f-dapo/seed-0/metrics.jsonl"]) == 4
-    assert sum(name.endswith("model.safetensors") for name in found) == 3
-    return found
-
-
+@pytest.mark.slow
 @pytest.mark.xdist_group("resume")
 @pytest.mark.parametrize(("workers", "cores"), [(2, 6), (3, 6)])
 def test_results_depend_neither_on_workers_nor_on_threads(

@@ -12,7 +12,8 @@ from fgrpo.errors import RunError, UsageError
 from fgrpo.lab import jobs as jobs_module
 from fgrpo.lab.jobs import Job, Progress, run_jobs
 
-pytestmark = pytest.mark.xdist_group("resume")  # starts processes: not beside the other such tests
+# Starts processes: not beside the other such tests.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("resume")]
 
 
 LIBRARIES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

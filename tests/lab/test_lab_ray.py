@@ -15,14 +15,15 @@ from typing import Any
 
 import pytest
 import yaml
-from test_lab_experiment import SMALLEST, alone, results  # noqa: F401  (alone is a fixture)
+from lab_runs import SMALLEST, results
 
 from fgrpo.errors import RunError, UsageError
 from fgrpo.lab import ray_jobs
 from fgrpo.lab.jobs import Job, Progress
 from fgrpo.lab.ray_jobs import Node, connected, gpu_share, room, run_jobs_on_ray, threads_each
 
-pytestmark = pytest.mark.xdist_group("resume")  # starts processes: not beside the other such tests
+# Starts processes: not beside the other such tests.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("resume")]
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def command(folder: Path, *more: str, recipe: dict[str, Any] = SMALLEST) -> list
 
 
 @pytest.mark.parametrize("words", [["--ray"], ["--ray", "local", "--workers", "1"]])
-def test_the_command_s_results_are_those_of_one_process(words, cluster, alone, tmp_path) -> None:  # noqa: F811
+def test_the_command_s_results_are_those_of_one_process(words, cluster, alone, tmp_path) -> None:
     done = subprocess.run(
         command(tmp_path, *words),
         cwd=tmp_path,
@@ -273,7 +274,7 @@ def test_a_folder_the_machines_do_not_share_is_refused(path, here) -> None:
 
 def test_a_machine_without_a_package_is_refused(here, monkeypatch) -> None:
     monkeypatch.setattr(ray_jobs, "_NEEDED", ("fgrpo", "no_such_package"))
-    with pytest.raises(RunError, match=r"lacks no_such_package.*'fgrpo\[lab,ray\]'"):
+    with pytest.raises(RunError, match=r"lacks no_such_package.*'\.\[lab,ray\]' in"):
         run(jobs_of(refuse, ()), here)
 
 

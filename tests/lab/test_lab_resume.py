@@ -1,64 +1,21 @@
 """Real kills: a run killed at any moment and started again ends as if it had never stopped."""
 
-import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-import yaml
+from lab_runs import command, contents
 
-RECIPE = {
-    "name": "tiny",
-    "maze": {"size": 5, "max_response_tokens": 10},
-    "model": {
-        "hidden_size": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-        "intermediate_size": 32,
-    },
-    "sft": {"steps": 30, "batch_size": 16, "learning_rate": 1e-2},
-    "train": {"steps": 12, "prompts_per_step": 4, "group_size": 8, "learning_rate": 1e-3},
-    "arms": [
-        {"name": "grpo"},
-        {"name": "f-dapo", "gamma": 1, "method": "dapo", "minibatches": 2, "epochs": 2},
-    ],
-    "seeds": [0, 1],
-    "evaluation": {"problems": 2, "samples": 32, "every": 5},
-    "checkpoint_every": 4,
-}
+# Starts processes: not beside the other such tests.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("resume")]
 
 
-def command(folder: Path, *more: str) -> list[str]:
-    recipe = folder / "tiny.yaml"
-    recipe.write_text(yaml.safe_dump(RECIPE))
-    out = ["--out", str(folder / "runs" / "tiny")]
-    return [sys.executable, "-m", "fgrpo", "run", str(recipe), *out, *more]
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """Hash what must be equal bit for bit: weights, records; not the seconds in the metrics."""
-    kept = [*folder.rglob("*.safetensors"), *folder.rglob("records/*.jsonl")]
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in kept
-    }
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("whole")
-    subprocess.run(command(folder), check=True, capture_output=True)
-    return contents(folder / "runs")
-
-
-@pytest.mark.xdist_group("resume")
 def test_everything_asked_for_is_there(uninterrupted: dict[str, str]) -> None:
     arms = [f"tiny/arms/{arm}/seed-{seed}" for arm in ("grpo", "f-dapo") for seed in (0, 1)]
     expected = {f"{arm}/records/step-{step:06d}.jsonl" for arm in arms for step in (5, 10, 12)}
@@ -70,7 +27,6 @@ def test_everything_asked_for_is_there(uninterrupted: dict[str, str]) -> None:
     assert len(base_models) == 1
 
 
-@pytest.mark.xdist_group("resume")
 @pytest.mark.parametrize("attempt", range(2))
 def test_killed_at_random_moments(
     attempt: int, uninterrupted: dict[str, str], tmp_path: Path
@@ -101,7 +57,6 @@ def test_killed_at_random_moments(
     assert contents(tmp_path / "runs") == uninterrupted
 
 
-@pytest.mark.xdist_group("resume")
 def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(tmp_path, "--set", "train.steps=100000", "--workers", "2"),
@@ -126,7 +81,6 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.xdist_group("resume")
 def test_arms_one_after_another_are_the_whole_run(
     uninterrupted: dict[str, str], tmp_path: Path
 ) -> None:
@@ -146,11 +100,11 @@ def test_arms_one_after_another_are_the_whole_run(
     assert contents(tmp_path / "runs") == uninterrupted
 
 
-@pytest.mark.xdist_group("resume")
 def test_a_last_evaluation_that_was_lost_is_made_again(
-    uninterrupted: dict[str, str], tmp_path: Path
+    uninterrupted_folder: Path, tmp_path: Path
 ) -> None:
-    subprocess.run(command(tmp_path), check=True, capture_output=True)
+    shutil.copytree(uninterrupted_folder / "runs", tmp_path / "runs")
+    again = command(tmp_path, "--workers", "1")
     seed = tmp_path / "runs" / "tiny" / "arms" / "grpo" / "seed-1"
     last = seed / "records" / "step-000012.jsonl"
     whole = last.read_bytes()
@@ -158,10 +112,10 @@ def test_a_last_evaluation_that_was_lost_is_made_again(
         last.unlink()
         if damaged is not None:
             last.write_bytes(damaged)
-        subprocess.run(command(tmp_path), check=True, capture_output=True)
+        subprocess.run(again, check=True, capture_output=True)
         assert last.read_bytes() == whole
     (seed / "records" / "step-000005.jsonl").unlink()
-    done = subprocess.run(command(tmp_path), capture_output=True, text=True, check=False)
+    done = subprocess.run(again, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "step-000005.jsonl: missing" in done.stderr
     assert "delete its folder" in done.stderr

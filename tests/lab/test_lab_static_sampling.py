@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fgrpo.lab import static_sampling
 from fgrpo.lab.graphs import Graphs
 from fgrpo.lab.sampling import Options, Rollouts, sample
-from fgrpo.lab.static_cache import Caches, Layout, narrower
+from fgrpo.lab.static_cache import CacheLayout, Caches, narrower
 from fgrpo.lab.static_sampling import sample_static, sample_with
 
 PAD, EOS = 0, 1
@@ -347,7 +347,7 @@ def test_buffers_go_with_their_model(device, make_model):
 def test_a_narrower_layout_holds_every_rollout_once_beside_its_prompt(seed):
     generator = seeded(seed)
     groups, size = 40, [1, 3, 8, 32][seed % 4]
-    layout = Layout(groups, size, 20, 64)
+    layout = CacheLayout(groups, size, 20, 64)
     rollouts = torch.arange(groups * size)
     slot_group = torch.arange(groups)
     moved = 0
@@ -374,7 +374,7 @@ def test_a_narrower_layout_holds_every_rollout_once_beside_its_prompt(seed):
 
 
 def test_a_layout_stays_while_little_would_be_saved():
-    layout = Layout(8, 4, 20, 64)
+    layout = CacheLayout(8, 4, 20, 64)
     rollouts = torch.arange(32)
     assert narrower(layout, rollouts, 4, 32, layout.held) is None
     # One of each group is over: rows of width 2 or 1 would need more prompts, and no less rows.

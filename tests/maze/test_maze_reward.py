@@ -91,6 +91,7 @@ def malformed_batch(rng, walls):
     return responses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [5, 9, 17])
 def test_agrees_with_a_step_by_step_player_on_broken_solutions(size):
     rng = np.random.default_rng(size)

@@ -372,6 +372,7 @@ def test_no_group_size_of_trl_is_nearer(batch):
                 assert not check(replace(batch, group_size=size)).valid
 
 
+@pytest.mark.slow
 @settings(max_examples=800, deadline=None)
 @given(NEARLY | VERL, st.sampled_from(["group_size", "train_batch", "mini_batch"]))
 def test_the_nearest_single_changes_are_found_for_verl(batch, field):

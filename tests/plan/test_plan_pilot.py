@@ -13,6 +13,8 @@ from fgrpo.plan.pilot import direct_activity, fit_pilot
 from fgrpo.records import Counts
 from fgrpo.theory import activity_probability, tail_miss_probability
 
+pytestmark = pytest.mark.slow
+
 SIZES = (8, 32)
 
 

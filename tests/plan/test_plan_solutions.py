@@ -13,6 +13,8 @@ from fgrpo.errors import UsageError
 from fgrpo.plan.labels import Solutions
 from fgrpo.plan.solutions import good_turing, unsampled_correct_share
 
+pytestmark = pytest.mark.slow
+
 Floats = NDArray[np.float64]
 
 

@@ -29,6 +29,8 @@ from fgrpo.presentation.figures import DrawnFigure
 from fgrpo.presentation.numbers import percent
 from fgrpo.records import Counts
 
+pytestmark = pytest.mark.slow
+
 MADE = {"fgrpo": "1.2.3", "packages": {"numpy": "9.8"}, "commit": None, "command": "fgrpo plan"}
 HOSTILE = "<script>alert('x')</script>&amp;\"onerror=\"\ud800"
 SMALL = Asked(rare_shares=(0.1,), group_sizes=(2, 8), gammas=(0.0, 1.0))
@@ -159,6 +161,21 @@ def test_files_of_several_guesses_and_of_a_pilot(tmp_path: Path) -> None:
     written(pilot_plan(), tmp_path / "pilot")
     names = set(contents(tmp_path / "pilot"))
     assert {*figures("pilot", "drain"), "tables/pilot.csv"} < names
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_of_many_success_rates_none_is_drawn_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates, note = [0.1, 0.3, 0.5], "for each alone there are tables, and no pictures"
+    for most in (3, 2):
+        monkeypatch.setattr(pictures, "DRAWN_PARTS", most)
+        page = written(plan_for_rates(rates, SMALL), tmp_path)
+        assert (note in page.text) == (most == 2)
+        assert len(page.of("section")) >= 3
+    drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
+    compared = {f"compare_rates_{i + 1}" for i in range(len(SMALL.rare_shares))}
+    assert drawn == {*compared, "worst_size", "drain_mixture"}
 
 
 def test_same_plan_same_bytes(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from fgrpo.presentation.figures import HEIGHT, WIDTH, draw, draw_panels, render,
 from fgrpo.presentation.page import fill
 from fgrpo.presentation.series import arm_style, base_style
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("curves", "Two curves", "What they are.", "A rises from 1 to 3 & B falls.")
 
 

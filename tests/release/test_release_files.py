@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from release_archives import LITTER, ROOT, Built, build, copy_tree
 
-pytestmark = pytest.mark.xdist_group("release")
+pytestmark = [pytest.mark.xdist_group("release"), pytest.mark.slow]
 
 IN_WHEEL = {
     "fgrpo/py.typed",

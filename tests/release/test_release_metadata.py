@@ -12,7 +12,7 @@ from release_archives import ROOT, Built
 
 import fgrpo
 
-pytestmark = pytest.mark.xdist_group("release")
+pytestmark = [pytest.mark.xdist_group("release"), pytest.mark.slow]
 
 CORE = {
     *("numpy", "packaging", "scipy", "pydantic", "pyyaml", "typer", "rich", "matplotlib"),

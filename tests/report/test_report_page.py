@@ -17,6 +17,8 @@ from fgrpo.errors import RunError
 from fgrpo.report import write_report
 from fgrpo.report.data import load_run
 
+pytestmark = pytest.mark.slow
+
 FIGURES = {
     "pass_at_k",
     "pass_at_1_training",

@@ -28,6 +28,8 @@ from fgrpo.report.sweep_numbers import compute_sweep
 from fgrpo.report.sweep_tables import deepest_table, markdown_tables, size_table, sweep_files
 from fgrpo.report.tables import csv_tables, summary
 
+pytestmark = pytest.mark.slow
+
 # Sizes out of order, and no arm of γ = 1 at N = 2.
 ARMS = [
     {"name": "plain-8", "group_size": 8},

@@ -73,6 +73,16 @@ def test_the_list_names_every_item(reproduce):
         (["--item", "figure-8"], "--item 'figure-8': must be one of figure-1a, figure-2, "),
         (["--scale", "huge"], "--scale 'huge': must be one of small, medium, paper"),
         (["--device", "tpu"], "--device 'tpu': must be cpu or cuda"),
+        (["--item", "figure-4", "--device", "tpu"], "--device 'tpu': must be cpu or cuda"),
+        (
+            ["--item", "figure-4", "table-4", "--arms", "grpo-n8"],
+            "--arms 'grpo-n8' matches no arm of maze-small: grpo, f-grpo-0.5, f-grpo-1",
+        ),
+        (["--item", "figure-4", "--arms", "grpo"], "--arms: none of these items trains"),
+        (
+            ["--item", "figure-4", "--page", "."],
+            "--page .: is a folder; name a file, such as repro",
+        ),
     ],
 )
 def test_wrong_usage_is_refused_before_anything_is_made(reproduce, tmp_path, arguments, message):
@@ -164,6 +174,35 @@ def test_a_damaged_result_is_named(reproduce, tmp_path):
     code, _, error = reproduce("--item", "rare-nll")
     assert code == 1
     assert "figure-4.json: damaged, or of another version; delete it to go on" in error
+
+
+def test_a_missing_picture_is_named(reproduce, tmp_path):
+    assert reproduce("--item", "figure-4")[0] == 0
+    (tmp_path / "runs" / "reproduction" / "images" / "figure-4.png").unlink()
+    code, _, error = reproduce("--item", "rare-nll")
+    assert code == 1
+    assert "figure-4.png: cannot be read (No such file or directory); make it again: fgrpo" in error
+
+
+def test_a_place_that_cannot_be_written_is_told_first(reproduce, tmp_path):
+    (tmp_path / "file").touch()
+    for arguments in (["--out", "file"], ["--page", "file/page.md"]):
+        code, printed, error = reproduce("--item", "figure-4", *arguments)
+        assert (code, printed) == (1, "")
+        assert error.startswith("fgrpo: file")
+        assert "could not be written" in error
+
+
+def test_the_command_that_makes_an_item_again_has_its_arms():
+    from fgrpo.cli.reproduce import _Runs
+
+    runs = _Runs("paper", None, ["*-n8", "grpo-n4"], None, "cuda")
+    again = {item.name: runs.command(item) for item in ITEMS}
+    assert again["table-4"] == (
+        "fgrpo reproduce --item table-4 --scale paper --arms '*-n8' grpo-n4 --device cuda"
+    )
+    assert again["figure-2"] == "fgrpo reproduce --item figure-2 --scale paper --device cuda"
+    assert again["table-1"] == "fgrpo reproduce --item table-1"
 
 
 def test_the_largest_scale_that_was_made_is_shown(reproduce, tmp_path):

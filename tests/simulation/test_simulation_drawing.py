@@ -32,6 +32,8 @@ from fgrpo.simulation.side import (
     add_up,
 )
 
+pytestmark = pytest.mark.slow
+
 ALARM = 1e-4
 IDENTITY = 5  # a row of our own: whatever swaps two actions swaps it too
 

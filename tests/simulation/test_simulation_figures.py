@@ -25,6 +25,8 @@ from fgrpo.simulation.settings import SimulationRecipe
 from fgrpo.simulation.sweep import run_sweep, runs_of
 from fgrpo.simulation.trajectory import COLUMNS, Trajectory
 
+pytestmark = pytest.mark.slow
+
 # One correct action of probability 2/10, three of the tail and five wrong ones of 1/10 each.
 TENTHS = Policy(
     np.array([np.log(2.0), 0.0, 0.0]), np.array([True, True, False]), np.array([1, 3, 5])

@@ -19,6 +19,8 @@ torch = pytest.importorskip("torch")
 from fgrpo.simulation import batch as batches  # noqa: E402
 from fgrpo.simulation import splitmix  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 SMALL = Policy.anchored(40, 8, anchor=3.0, others=1.0, wrong=0.0)
 RUNS = [Run(2, 0.0, 0), Run(6, 1.0, 0), Run(16, 0.5, 1), Run(64, 2.0, 2)]
 
@@ -436,8 +438,8 @@ def test_without_torch_it_says_what_to_install():
         "except Exception as error:\n"
         "    print(type(error).__name__, error)"
     )
-    wanted = "simulating on a GPU needs PyTorch: install it with  pip install 'fgrpo[lab]'"
-    assert python(code) == f"UsageError {wanted}"
+    remedy = "pip install '.[lab]' in the folder of fgrpo's source"
+    assert python(code) == f"UsageError simulating on a GPU needs PyTorch: {remedy}"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

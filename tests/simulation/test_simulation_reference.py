@@ -22,6 +22,8 @@ from fgrpo.simulation.kernel import _describe_group, describe
 from fgrpo.simulation.side import ALL, COUNT, DECAY1, DECAY2, HITS, MOVES, WERE, M, S, Z
 from fgrpo.simulation.update import update
 
+pytestmark = pytest.mark.slow
+
 IDENTITY = 5  # a row of our own: whatever swaps two actions swaps it too
 POLICY = Policy(
     logits=np.array([2.0, 5.0, 0.0, 1.0, 3.0, -1.0]),

@@ -197,6 +197,7 @@ def test_two_exponents_that_look_alike_are_two_runs(tmp_path):
     [
         ("tail-miss.csv", "", "holds 0 rows instead of 2 of 4 numbers"),
         ("tail-miss.csv", "header\n4,1,1,1\n64,1,,1\n", "something that is not a number"),
+        ("policy.csv", "logit,correct\n1,2\n", "correct '2' must be 0 or 1; without it the same"),
         ("trajectories/n-4_gamma-1_seed-0.csv", "header\n0,1,x\n", "damaged .*'x'"),
         ("trajectories/n-4_gamma-1_seed-0.csv", "header\n0,1\n1\n", "damaged"),
     ],

@@ -23,6 +23,8 @@ from fgrpo.simulation.sentences import final_lines, sentences
 from fgrpo.simulation.sweep import run_sweep
 from fgrpo.simulation.write import write_sweep
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>alert('x')</script> & {{ 7 * 7 }}"
 FIGURES = {
     *("figure_2", "correct_mass", "retained_mass"),

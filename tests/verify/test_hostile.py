@@ -28,6 +28,8 @@ from fgrpo.verify import Outcome, Verdict, VerifierPool
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 0.25  # seconds: every answer that hangs costs as much
 MEMORY = 1 << 29
 KEEPER = 1 << 29  # what the verifiers themselves may take

@@ -18,6 +18,8 @@ from fgrpo.verify.isolation import KERNEL_LAYERS, LAYERS
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 # Runs in a fresh process: one layer, then what is tried; prints what the try printed or raised.
 PREAMBLE = """
 import ctypes, fcntl, os, resource, signal, socket, subprocess, sys, threading

@@ -20,6 +20,8 @@ from fgrpo.verify import Outcome, Statistics, Verdict, VerifierPool
 from fgrpo.verify.registry import VERIFIERS, Verifier, find
 from fgrpo.verify.task import Task, make_task
 
+pytestmark = pytest.mark.slow
+
 SAME, SLOW = "pool_verifiers:same", "pool_verifiers:slow"
 CORRECT, WRONG = Verdict(Outcome.CORRECT), Verdict(Outcome.WRONG)
 
@@ -223,7 +225,7 @@ def test_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "needs_much.py").write_text("import not_installed_here\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(VERIFIERS, "maths", Verifier("needs_much:verify", "verify"))
-    expected = r"'maths' needs not_installed_here: pip install 'fgrpo\[verify\]'"
+    expected = r"'maths' needs not_installed_here: pip install '\.\[verify\]'"
     with VerifierPool(1) as pool, pytest.raises(UsageError, match=expected):
         pool.submit("maths", "", "").result()
 

@@ -19,6 +19,8 @@ from fgrpo.errors import UsageError
 from fgrpo.verify import Outcome, Verdict, VerifierPool
 from fgrpo.verify.registry import VERIFIERS, Verifier
 
+pytestmark = pytest.mark.slow
+
 SAME, SLOW, ACT = "pool_verifiers:same", "pool_verifiers:slow", "pool_verifiers:misbehave"
 PROCESS = "pool_verifiers:process"
 CORRECT, WRONG = Verdict(Outcome.CORRECT), Verdict(Outcome.WRONG)

@@ -17,6 +17,8 @@ from fgrpo.verify.verdict import UnverifiableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow
+
 
 def entries(task: str, count: int) -> list[dict[str, Any]]:
     import reasoning_gym

@@ -166,6 +166,7 @@ def test_verl_may_call_from_many_threads_with_what_it_passes(pool: VerifierPool)
         assert list(threads.map(score, range(64))) == [1.0, 0.0] * 32
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pool")
 def test_process_has_one_pool_made_when_needed() -> None:
     assert rewards._shared is None

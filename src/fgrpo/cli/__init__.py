@@ -24,7 +24,7 @@ from fgrpo.cli import (
     simulate,
     train,
 )
-from fgrpo.cli.many_values import ManyValues
+from fgrpo.cli.many_values import ManyNumbers, ManyValues
 from fgrpo.cli.ray_option import WithRay
 from fgrpo.errors import RunError, UsageError
 
@@ -75,7 +75,7 @@ def options(
 app.command("run", cls=WithRay)(run.run)
 app.command("train", context_settings=train.SETTINGS)(train.train)
 app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(compare.compare)
+app.command("compare", cls=ManyNumbers)(compare.compare)
 app.command("rare-nll")(rare_nll.rare_nll)
 app.add_typer(data.app, name="data")
 app.command("import")(import_records.import_records)

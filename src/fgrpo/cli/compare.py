@@ -45,7 +45,8 @@ def compare(
         ),
     ] = None,
     k: Annotated[
-        list[int] | None, typer.Option("--k", min=1, help="Which pass@k; default 1 and n.")
+        list[int] | None,
+        typer.Option("--k", min=1, help="Which pass@k, one or several; default 1 and n."),
     ] = None,
     m: Annotated[
         int | None,

@@ -26,16 +26,29 @@ class ManyValues(TyperCommand):
     one line, as a `UsageError`.
     """
 
+    numbers = False  # whether only numbers are taken after the first value
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line."""
-        words = repeat_flags(args, self.get_params(ctx))
+        words = repeat_flags(args, self.get_params(ctx), numbers=self.numbers)
         try:
             return super().parse_args(ctx, list(words))
         except _CannotRead as error:
             raise UsageError(_told(error, words)) from error
 
 
-def repeat_flags(words: Sequence[str], options: Sequence[Any]) -> list[str]:
+class ManyNumbers(ManyValues):
+    """A command whose list options take all the numbers that follow, and no other further word.
+
+    So its arguments may follow them: ``--k 1 8 A B``.
+    """
+
+    numbers = True
+
+
+def repeat_flags(
+    words: Sequence[str], options: Sequence[Any], *, numbers: bool = False
+) -> list[str]:
     """Write every value of a list option after a flag of its own.
 
     Parameters
@@ -44,6 +57,8 @@ def repeat_flags(words: Sequence[str], options: Sequence[Any]) -> list[str]:
         The command line, without the command's name.
     options
         The command's parameters.
+    numbers
+        Whether only numbers are taken after the first value.
 
     Raises
     ------
@@ -65,7 +80,9 @@ def repeat_flags(words: Sequence[str], options: Sequence[Any]) -> list[str]:
                 result += _its_values(option, rest)
             continue
         values = [value] if sign else []
-        while rest and (not rest[0].startswith("-") or _is_number(rest[0])):
+        while rest and (
+            _is_number(rest[0]) or not (rest[0].startswith("-") or (numbers and values))
+        ):
             values.append(rest.pop(0))
         if not values:
             raise UsageError(f"{flag} is given without a value")

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fgrpo.cli.run_options import check_device
 from fgrpo.cli.stopping import stoppable
 from fgrpo.cores import cores
 from fgrpo.errors import UsageError
+from fgrpo.files import locked, make_folder
 
 if TYPE_CHECKING:
+    from fgrpo.lab.settings import Recipe
     from fgrpo.reproduce.item import Item
     from fgrpo.simulation.result import Sweep
+
+_WAIT = 60.0  # seconds for another process to write its results
 
 
 def reproduce(
@@ -57,7 +62,8 @@ def reproduce(
     language-model tables show the paper's numbers. All results so far make one page.
     """
     from fgrpo.reproduce.catalogue import ITEMS, chosen
-    from fgrpo.reproduce.page import write_page
+    from fgrpo.reproduce.page import PAGE_NAME, write_page
+    from fgrpo.run_folder import LOCK_FILE
 
     if show_list:
         for item in ITEMS:
@@ -67,11 +73,16 @@ def reproduce(
     runs = _Runs(scale, out, patterns, workers, device)
     runs.check(to_make)
     results = out / "reproduction"
-    page = page or results / "reproduction.md"
+    page = page or results / PAGE_NAME
+    if page.is_dir():
+        raise UsageError(f"--page {page}: is a folder; name a file, such as {page / PAGE_NAME}")
+    for folder in (results, page.parent):
+        make_folder(folder)
     with stoppable():
         for item in to_make:
             _make(item, runs, results)
-        write_page(results, page)
+        with locked(results / LOCK_FILE, wait=_WAIT):
+            write_page(results, page)
     print(f"\nPage: {page}")
 
 
@@ -80,13 +91,12 @@ def _make(item: Item, runs: _Runs, results: Path) -> None:
     from fgrpo.provenance import provenance
     from fgrpo.reproduce.item import verdict
     from fgrpo.reproduce.results import save_result
+    from fgrpo.run_folder import LOCK_FILE
 
     made = item.make(runs)
-    command = f"fgrpo reproduce --item {item.name}"
-    if item.needs:
-        command += f" --scale {runs.scale}"
     made_by = provenance(shlex.join(["fgrpo", *sys.argv[1:]]), runs.device)
-    save_result(results, item, runs.scale, made, made_by, command)
+    with locked(results / LOCK_FILE, wait=_WAIT):
+        save_result(results, item, runs.scale, made, made_by, runs.command(item))
     found = f" Ours: {made.ours}." if made.claims else ""
     print(f"{item.name}: {verdict(made.claims)}.{found} The paper: {made.paper}.")
 
@@ -108,11 +118,26 @@ class _Runs:
 
         if self.scale not in SCALES:
             raise UsageError(f"--scale {self.scale!r}: must be one of {', '.join(SCALES)}")
+        check_device(self.device)
         needed = {item.needs for item in items}
         if "simulation" in needed:
             simulate.check_installed(self.device)
         if "maze" in needed:
             run.check_installed(self.device)
+            self._recipe_and_arms()
+        elif self.patterns:
+            raise UsageError("--arms: none of these items trains; it is for those of the maze")
+
+    def command(self, item: Item) -> str:
+        """Return what makes an item again."""
+        words = ["fgrpo", "reproduce", "--item", item.name]
+        if item.needs:
+            words += ["--scale", self.scale]
+        if item.needs == "maze" and self.patterns:
+            words += ["--arms", *self.patterns]
+        if item.needs and self.device != "cpu":
+            words += ["--device", self.device]
+        return shlex.join(words)
 
     def simulation(self) -> Sweep:
         """Return the finished simulation of figure 2."""
@@ -141,11 +166,15 @@ class _Runs:
     @cached_property
     def _maze(self) -> Path:
         from fgrpo.cli.run import train_and_report
+
+        recipe, arms = self._recipe_and_arms()
+        folder = self.out / recipe.name
+        train_and_report(recipe, folder, arms=arms, device=self.device, workers=self.workers)
+        return folder
+
+    def _recipe_and_arms(self) -> tuple[Recipe, list[str] | None]:
         from fgrpo.lab.recipe import choose_arms, load_recipe
         from fgrpo.reproduce.scales import SCALES
 
         recipe = load_recipe(SCALES[self.scale].maze)
-        arms = choose_arms(recipe, self.patterns) if self.patterns else None
-        folder = self.out / recipe.name
-        train_and_report(recipe, folder, arms=arms, device=self.device, workers=self.workers)
-        return folder
+        return recipe, choose_arms(recipe, self.patterns) if self.patterns else None

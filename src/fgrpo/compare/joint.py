@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fgrpo.compare.result import Judged
 
-SEEDS_AGREE = "the runs of each arm have equal means, so this covers the noise of problems alone"
+_SEEDS_AGREE = "the runs of each arm have equal means, so this covers the noise of problems alone"
 
 
 def compare_problems_and_seeds(
@@ -78,29 +78,32 @@ def compare_problems_and_seeds(
     ks = check_k(k, arm_a, arm_b)
     check_several_runs(arm_a, arm_b, "compare_problems")
     noise = noise_of(arm_a, arm_b)
-    size = len(arm_a.problems)
     passed_a, passed_b = (arm.pass_at(ks) for arm in (arm_a, arm_b))  # (R, P, K)
     differences = passed_b.mean(axis=0) - passed_a.mean(axis=0)
     results = []
     for i, one in enumerate(ks):
         seeds_a, seeds_b = (passed[:, :, i].mean(axis=1) for passed in (passed_a, passed_b))
         means = (float(seeds_a.mean()), float(seeds_b.mean()))
-        estimate = means[1] - means[0]
         problems = variance_of_mean(differences[:, i])
         seeds = add(variance_of_mean(seeds_a), variance_of_mean(seeds_b))
-        judged = by_student(estimate, problems, seeds)
-        caveat = "" if seeds.value else SEEDS_AGREE
-        if problems.value == 0:
-            caveat = NO_SPREAD
-            if seeds.value == 0 and abs(estimate) > ZERO:
-                judged = UNJUDGED
-        if size < LEAST_PROBLEMS:
-            judged, caveat = UNJUDGED, TOO_FEW.format(size)
+        judged, caveat = judge(means[1] - means[0], problems, seeds, len(arm_a.problems))
         results.append(compared((arm_a, arm_b), one, means, judged, noise, caveat))
     return results
 
 
-def by_student(estimate: float, problems: Variance, seeds: Variance) -> Judged:
+def judge(
+    estimate: float, problems: Variance, seeds: Variance, size: int, where: str = ""
+) -> tuple[Judged, str]:
+    """Return what both variances say of a difference, and a caveat; rest as `judge_draws`."""
+    if size < LEAST_PROBLEMS:
+        return UNJUDGED, TOO_FEW.format(size) + where
+    if problems.value == 0 and seeds.value == 0 and abs(estimate) > ZERO:
+        return UNJUDGED, NO_SPREAD
+    caveat = "" if seeds.value else _SEEDS_AGREE
+    return _by_student(estimate, problems, seeds), NO_SPREAD if problems.value == 0 else caveat
+
+
+def _by_student(estimate: float, problems: Variance, seeds: Variance) -> Judged:
     """Return standard error, 95% interval and p, the latter two no better than of either alone."""
     error, *joint = student(estimate, add(problems, seeds))
     alone = [student(estimate, one)[1:] for one in (problems, seeds) if one.value > 0]

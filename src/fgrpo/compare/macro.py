@@ -7,19 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgrpo.compare.arms import Runs, align, check_draws, check_k, check_several_runs
-from fgrpo.compare.joint import SEEDS_AGREE, by_student, noise_of
-from fgrpo.compare.problems import FEW, resample
-from fgrpo.compare.result import (
-    LEAST_DRAWS,
-    LEAST_PROBLEMS,
-    NO_SPREAD,
-    TOO_FEW,
-    UNJUDGED,
-    ZERO,
-    Comparison,
-    compared,
-    summarise,
-)
+from fgrpo.compare.joint import judge, noise_of
+from fgrpo.compare.problems import judge_draws, resample
+from fgrpo.compare.result import LEAST_DRAWS, Comparison, compared
 from fgrpo.compare.student import Variance, add, variance_of_mean
 
 if TYPE_CHECKING:
@@ -101,14 +91,10 @@ def compare_macro(
         drawn += resample(differences[chosen], draws, rng)
     drawn /= len(strata)
     means = zip(_macro(per_a, strata), _macro(per_b, strata), strict=True)
-    size, name = _smallest(strata)
-    few = f"{size} problems{name} are few: the interval is too narrow" if size < FEW else ""
+    smallest = _smallest(strata)
     results = []
     for one, pair, row in zip(ks, means, drawn, strict=True):
-        judged = summarise(row)
-        caveat = NO_SPREAD if judged[0] == 0 else few
-        if size < LEAST_PROBLEMS:
-            judged, caveat = UNJUDGED, TOO_FEW.format(size) + name
+        judged, caveat = judge_draws(row, *smallest)
         results.append(compared((arm_a, arm_b), one, pair, judged, _NOISE, caveat, draws=draws))
     return results
 
@@ -159,7 +145,7 @@ def compare_macro_and_seeds(
     noise = noise_of(arm_a, arm_b)
     passed_a, passed_b = (arm.pass_at(ks) for arm in (arm_a, arm_b))  # (R, P, K)
     differences = passed_b.mean(axis=0) - passed_a.mean(axis=0)
-    size, name = _smallest(strata)
+    smallest = _smallest(strata)
     results = []
     for i, one in enumerate(ks):
         runs_a, runs_b = (
@@ -171,14 +157,7 @@ def compare_macro_and_seeds(
             *(_scaled(variance_of_mean(differences[s, i]), len(strata)) for s in strata.values())
         )
         seeds = add(variance_of_mean(runs_a), variance_of_mean(runs_b))
-        judged = by_student(means[1] - means[0], problems, seeds)
-        caveat = "" if seeds.value else SEEDS_AGREE
-        if problems.value == 0:
-            caveat = NO_SPREAD
-            if seeds.value == 0 and abs(means[1] - means[0]) > ZERO:
-                judged = UNJUDGED
-        if size < LEAST_PROBLEMS:
-            judged, caveat = UNJUDGED, TOO_FEW.format(size) + name
+        judged, caveat = judge(means[1] - means[0], problems, seeds, *smallest)
         results.append(compared((arm_a, arm_b), one, means, judged, noise, caveat))
     return results
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fgrpo.compare.result import Judged
+
 _NOISE = "problems (which problems were asked, and through each problem's estimate, generations)"
 FEW = 20  # with P problems the interval is about √((P−1)/P)·1.96/t(P−1) of what it should be
 _CHUNK = 1 << 20  # resampled problems held in memory at a time
@@ -77,22 +79,28 @@ def compare_problems(
     arm_a, arm_b = align(a, b)
     draws = check_draws(draws, LEAST_DRAWS)
     ks = check_k(k, arm_a, arm_b)
-    size = len(arm_a.problems)
-    few = f"{size} problems are few: the interval is too narrow" if size < FEW else ""
     per_a, per_b = (arm.pass_at(ks).mean(axis=0) for arm in (arm_a, arm_b))
     differences = resample(per_b - per_a, draws, rng)
     results = []
     for one, mean_a, mean_b, row in zip(
         ks, per_a.mean(axis=0), per_b.mean(axis=0), differences, strict=True
     ):
-        judged = summarise(row)
-        caveat = NO_SPREAD if judged[0] == 0 else few
-        if size < LEAST_PROBLEMS:
-            judged, caveat = UNJUDGED, TOO_FEW.format(size)
+        judged, caveat = judge_draws(row, len(arm_a.problems))
         results.append(
             compared((arm_a, arm_b), one, (mean_a, mean_b), judged, _NOISE, caveat, draws=draws)
         )
     return results
+
+
+def judge_draws(differences: NDArray[np.float64], size: int, where: str = "") -> tuple[Judged, str]:
+    """Return what draws over so many problems say, and a caveat; ``where`` names the benchmark."""
+    if size < LEAST_PROBLEMS:
+        return UNJUDGED, TOO_FEW.format(size) + where
+    judged = summarise(differences)
+    if judged[0] == 0:
+        return judged, NO_SPREAD
+    few = f"{size} problems{where} are few: the interval is too narrow"
+    return judged, few if size < FEW else ""
 
 
 def resample(

@@ -27,7 +27,8 @@ ZERO = 1e-12
 LEAST_PROBLEMS = 6
 TOO_FEW = f"it takes at least {LEAST_PROBLEMS} problems, not {{}}"
 UNJUDGED: Judged = (math.nan, (math.nan, math.nan), math.nan)
-NO_SPREAD = "the spread is zero, which does not show that the noise is"
+NO_SPREAD = "nothing varied here, which does not mean that there is no noise"
+MACRO = "macro average"  # its name where benchmarks stand beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +102,25 @@ class Comparison:
 
     @property
     def p_text(self) -> str:
-        """The p-value in words: "= 0.4", "< 0.001", "≤ 0.002", or "–" if it is NaN.
+        """The p-value in words; see `p_words`."""
+        return p_words(self.p_value, self.draws)
 
-        Two significant digits, and more where two would round what is below 0.05 up to it; "≤",
-        rounded up, where no draw contradicts, so that more draws might give a smaller p.
-        """
-        p = self.p_value
-        if math.isnan(p):
-            return "–"
-        if p < 0.001:
-            return "< 0.001"
-        if self.draws and p <= 2 / (self.draws + 1):
-            scale = 10 ** (1 - math.floor(math.log10(p)))
-            return f"≤ {math.ceil(round(p * scale, 9)) / scale:.2g}"
-        texts = (f"{p:.{digits}g}" for digits in range(2, 18))  # 17 digits tell any two apart
-        return "= " + next(t for t in texts if (float(t) < SIGNIFICANT) == (p < SIGNIFICANT))
+
+def p_words(p: float, draws: int = 0) -> str:
+    """Write a p-value: "= 0.4", "< 0.001", "≤ 0.002", or "–" if it is NaN.
+
+    Two significant digits, and more where two would round what is below 0.05 up to it; "≤",
+    rounded up, where none of the ``draws`` contradicts, so that more might give a smaller p.
+    """
+    if math.isnan(p):
+        return "–"
+    if p < 0.001:
+        return "< 0.001"
+    if draws and p <= 2 / (draws + 1):
+        scale = 10 ** (1 - math.floor(math.log10(p)))
+        return f"≤ {math.ceil(round(p * scale, 9)) / scale:.2g}"
+    texts = (f"{p:.{digits}g}" for digits in range(2, 18))  # 17 digits tell any two apart
+    return "= " + next(t for t in texts if (float(t) < SIGNIFICANT) == (p < SIGNIFICANT))
 
 
 def compared(
@@ -153,9 +158,7 @@ def compared(
     )
 
 
-def summarise(
-    differences: NDArray[np.float64],
-) -> Judged:
+def summarise(differences: NDArray[np.float64]) -> Judged:
     """Reduce simulated differences to standard error, 95% interval and two-sided p.
 
     With D draws, of which ``l`` are ≤ 0 and ``h`` are ≥ 0, ``p = min(1, 2(1 + min(l, h))/(D+1))``.

@@ -11,12 +11,13 @@ from fgrpo.compare import compare_problems, compare_problems_and_seeds
 from fgrpo.compare.arms import align, check_k
 from fgrpo.compare.levels import DRAWS, levels, subset_sizes
 from fgrpo.compare.macro import benchmark_of, compare_macro, compare_macro_and_seeds
+from fgrpo.compare.result import MACRO
 from fgrpo.diagnose.changed import changed_problems
 from fgrpo.diagnose.curves import Curve, find_crossing, mean_at_every_k
 from fgrpo.diagnose.holm import holm
 from fgrpo.diagnose.matching import shown
 from fgrpo.diagnose.quality import quality, warnings
-from fgrpo.diagnose.result import MACRO, Contrast, Diagnosis, Scope
+from fgrpo.diagnose.result import Contrast, Diagnosis, Scope
 from fgrpo.diagnose.signflip import sign_flip_p
 from fgrpo.report.verdict import UNKNOWN
 
@@ -39,8 +40,8 @@ class _Part:
     ) -> None:
         self.name, self.macro, self.arms, self.seed = name, macro, arms, seed
         self.sides = [[run.counts for run in arm.runs] for arm in arms]
-        sizes = [int(size) for side in self.sides for run in side for size in (*run.n,)]
-        self.samples = (min(sizes), max(sizes))
+        sizes = np.concatenate([run.n for side in self.sides for run in side])
+        self.samples = (int(sizes.min()), int(sizes.max()))
         self.ks = tuple(sorted({*subset_sizes(self.samples[0]), *wanted}))
 
     def compare(self, later: int) -> list[Comparison]:
@@ -169,9 +170,7 @@ def _scopes(parts: Sequence[_Part], under: Sequence[_Part] | None) -> tuple[Scop
     )
 
 
-def _every_k(
-    part: _Part, under: Sequence[_Part] | None, arm: int
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _every_k(part: _Part, under: Sequence[_Part] | None, arm: int) -> NDArray[np.float64]:
     """Mean pass@k of an arm for k = 1 … n; the macro average is that of its benchmarks' means."""
     means = [mean_at_every_k(one.sides[arm], part.samples[0]) for one in under or [part]]
     return np.asarray(np.mean(means, axis=0))

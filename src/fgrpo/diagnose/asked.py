@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fgrpo.diagnose.arms import printable
 from fgrpo.errors import UsageError
-from fgrpo.evaluate.folder import PROBLEMS, RECORDS
+from fgrpo.evaluate.folder import PROBLEMS, RECORDS, read_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,17 +54,12 @@ def _questions(records: Path, wanted: frozenset[str]) -> Iterator[tuple[str, dic
     path = records.with_name(PROBLEMS)
     if records.name != RECORDS or not path.is_file():
         return
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                row = json.loads(line)
-                if row["id"] in wanted:
-                    # The system prompt is a setting, told by `settings_notes`.
-                    prompt = [m["content"] for m in row["messages"] if m["role"] != "system"]
-                    question = {"prompt": prompt, "verifier": row["verifier"]}
-                    yield row["id"], {**question, "reference": row["reference"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
+    for row in read_problems(path):
+        if row["id"] in wanted:
+            # The system prompt is a setting, told by `settings_notes`.
+            prompt = [m["content"] for m in row["messages"] if m["role"] != "system"]
+            judged = {part: row.get(part) for part in ("verifier", "reference")}
+            yield row["id"], {"prompt": prompt, **judged}
 
 
 def settings_notes(arms: Sequence[Arm]) -> Iterator[str]:

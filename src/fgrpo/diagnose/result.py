@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fgrpo.compare.result import SIGNIFICANT
+from fgrpo.compare.result import SIGNIFICANT, p_words
 from fgrpo.report.verdict import HIGHER, LOWER, NO_DIFFERENCE, UNKNOWN
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from fgrpo.diagnose.changed import Changed
     from fgrpo.diagnose.curves import Crossing, Curve
     from fgrpo.diagnose.quality import Quality
-
-MACRO = "macro average"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class Contrast:
         least = one.draws and max(one.p_value, self.adjusted / self.family) <= smallest * (1 + 1e-9)
         # As many draws as would make the adjusted p the smallest that they can give.
         draws = int(2 / self.adjusted) - 1 if least else 0
-        return replace(one, p_value=self.adjusted, draws=draws).p_text
+        return p_words(self.adjusted, draws)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +76,7 @@ class Scope:
     Attributes
     ----------
     name
-        Of the benchmark, or `MACRO`.
+        Of the benchmark, or `fgrpo.compare.result.MACRO`.
     macro
         Whether it is the macro average.
     problems

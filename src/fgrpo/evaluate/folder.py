@@ -13,10 +13,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from fgrpo.errors import UsageError
+from fgrpo.evaluate.json_lines import json_lines
 from fgrpo.files import make_folder, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from fgrpo.evaluate.problem import Problem
@@ -92,38 +93,54 @@ def keep_problems(
     """
     make_folder(folder)
     path = folder / PROBLEMS
-    lines = {problem.id: _line(problem, messages[problem.id]) for problem in problems}
-    stored = _stored_lines(path)
-    for name, line in lines.items():
-        if stored.setdefault(name, line) != line:
-            part = _difference(json.loads(stored[name]), json.loads(line))
+    stored = {row["id"]: row for row in read_problems(path)} if path.exists() else {}
+    for problem in problems:
+        row = _row(problem, messages[problem.id])
+        if (before := stored.setdefault(problem.id, row)) != row:
+            name, part = problem.id, next(key for key in row if before.get(key) != row[key])
             raise UsageError(
                 f"{path}: problem {name!r} was asked with another {part}; its records cannot be "
                 "mixed with new ones: choose another folder with --out, or the settings and data "
                 "of the first run"
             )
-    write_text(path, "".join(stored.values()))
+    write_text(path, "".join(json.dumps(row) + "\n" for row in stored.values()))
 
 
-def _line(problem: Problem, messages: Messages) -> str:
+def _row(problem: Problem, messages: Messages) -> dict[str, Any]:
+    """Return what is kept of a problem, as it is when read again."""
     content = {
         "id": problem.id,
         "messages": [dict(message) for message in messages],
         "verifier": problem.verifier,
         "reference": problem.reference,
     }
-    return json.dumps(content) + "\n"
+    return dict(json.loads(json.dumps(content)))
 
 
-def _stored_lines(path: Path) -> dict[str, str]:
-    if not path.exists():
-        return {}
-    try:
-        with path.open() as file:
-            return {json.loads(line)["id"]: line for line in file}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
+def read_problems(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a ``problems.jsonl``, or of a user's file of prompts in its form.
+
+    Every row has an ``id`` and ``messages``; an evaluation's have ``verifier`` and ``reference``
+    too.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read or a line has another form; names file and line.
+    """
+    for place, row in json_lines(path):
+        messages = row.get("messages")
+        if not isinstance(row.get("id"), str) or not (
+            isinstance(messages, list) and all(map(_is_message, messages))
+        ):
+            raise UsageError(
+                f'{place}: expected {{"id": …, "messages": [{{"role": …, "content": …}}, …]}}, '
+                f"all of it text, found {row!r:.100}"
+            )
+        yield row
 
 
-def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    return next((key for key in now if before.get(key) != now[key]), "form")
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(value.get(part), str) for part in ("role", "content")
+    )

@@ -7,7 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from fgrpo.errors import RunError, UsageError
+from fgrpo.errors import RunError, UsageError, to_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -197,6 +197,6 @@ def _datasets() -> Any:
     except ImportError:
         raise UsageError(
             "benchmarks of the hub, Parquet files and saved datasets need the datasets package: "
-            "pip install 'fgrpo[evaluate]'"
+            + to_install("evaluate")
         ) from None
     return datasets

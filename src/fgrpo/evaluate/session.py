@@ -13,6 +13,7 @@ from fgrpo.evaluate.benchmark import TableBenchmark
 from fgrpo.evaluate.benchmarks import find
 from fgrpo.evaluate.estimate import Cost
 from fgrpo.evaluate.folder import (
+    ABOUT,
     PROBLEMS,
     RECORDS,
     TEXTS,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
     from fgrpo.evaluate.samplers.base import Sampler
     from fgrpo.verify import VerifierPool
+
+# What of a sampler's description changes the samples, beyond the evaluation's identity.
+_DRAWS = ("sampler", "dtype", "revision", "extra")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +183,7 @@ def evaluate(
         sampler = make_sampler()
         note = {**about_run, "sampler": sampler.describe(), "samples": asked.samples}
         note["verification"] = dict(about_pool)
+        _warn_of_change(about, note["sampler"], warn)
         try:
             note_run(folder, about, asked.identity, benchmarks, note)
             with make_pool() as pool:
@@ -200,6 +205,24 @@ def evaluate(
             note_run(folder, about, asked.identity, benchmarks, note)
     _warn_of_missing(layers, warn)
     return tally
+
+
+def _warn_of_change(
+    about: Mapping[str, Any], sampler: Mapping[str, Any], warn: Callable[[str], None]
+) -> None:
+    """Say what of the sampler is not as it was when samples were last drawn."""
+    drawn = [run for run in about.get("runs", []) if run.get("done", {}).get("samples") != 0]
+    before = drawn[-1].get("sampler", {}) if drawn else {}
+    changed = [
+        f"{name} {before[name]}, now {sampler[name]}"
+        for name in _DRAWS
+        if name in before and name in sampler and before[name] != sampler[name]
+    ]
+    if changed:
+        warn(
+            f"the samples in this folder were drawn in another way than those to come: "
+            f"{'; '.join(changed)}; {ABOUT} tells which run did what"
+        )
 
 
 def _warn_of_missing(layers: Mapping[str, str], warn: Callable[[str], None]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from fgrpo.compare.levels import Level, levels, subset_sizes
 from fgrpo.compare.macro import benchmark_of
+from fgrpo.compare.result import MACRO
 from fgrpo.diagnose.quality import Quality, quality
 from fgrpo.diagnose.tally import Run, read_run
 from fgrpo.evaluate.folder import RECORDS, TABLE
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-AVERAGE = "macro average"
 SEED = 0  # of every bootstrap: the same records give the same table
 
 
@@ -61,7 +61,7 @@ def table(folder: Path) -> list[Column]:
         parts.setdefault(benchmark_of(problem), []).append(problem)
     columns = [_column(name, run.only(problems), macro=False) for name, problems in parts.items()]
     if len(columns) > 1:
-        columns.append(_column(AVERAGE, run, macro=True))
+        columns.append(_column(MACRO, run, macro=True))
     return columns
 
 

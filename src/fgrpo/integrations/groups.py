@@ -38,7 +38,7 @@ class JudgedGroups:
     group_size: int | NDArray[np.intp]
 
     def metrics(self) -> dict[str, float]:
-        r"""Return what is logged.
+        """Return what is logged.
 
         Returns
         -------
@@ -46,8 +46,8 @@ class JudgedGroups:
             Empty without groups. ``focal/weight_mean``, the mean weight;
             ``focal/groups_solved_all``, ``_none``, ``_mixed``, shares that sum to 1;
             ``focal/success_rate_mean``; and ``focal/tail_miss_risk``, the mean of lemma 3.1's
-            :math:`(1-\tau)^N - (\mu-\tau)^N - (1-\mu)^N` with each group's own
-            :math:`\mu = \hat\mu` and :math:`\tau = \rho\hat\mu`.
+            ``(1−τ)^N − (μ−τ)^N − (1−μ)^N`` with each group's own
+            success rate as ``μ`` and ``τ = ρμ``.
 
         Notes
         -----

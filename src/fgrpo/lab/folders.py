@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 METRICS_FILE = "metrics.jsonl"
+STATE_FILE = "state.safetensors"  # of a training that is not finished
 
 
 def base_folder(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fgrpo.cores import cores
-from fgrpo.errors import RunError, UsageError
+from fgrpo.errors import RunError, UsageError, to_install
 from fgrpo.lab.jobs import Job, Progress, work_on
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def connected(address: str) -> Iterator[None]:
         If no cluster answers there, or one that this version of Ray cannot use.
     """
     if find_spec("ray") is None:
-        raise UsageError("--ray needs Ray: install it with  pip install 'fgrpo[ray]'")
+        raise UsageError(f"--ray needs Ray: {to_install('ray')}")
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     import ray
@@ -260,7 +260,7 @@ def _check(nodes: Sequence[Node], shared: Path) -> None:
         where = f"{node.host} ({node.id[:8]}) of the Ray cluster"
         for name in _NEEDED:
             if versions[name] is None:
-                raise RunError(f"{where} lacks {name}: run  pip install 'fgrpo[lab,ray]'  there")
+                raise RunError(f"{where} lacks {name}: {to_install('lab', 'ray')} there")
             if versions[name] != here[0][name]:
                 raise RunError(
                     f"{where} has {name} {versions[name]}, this machine {here[0][name]}: "

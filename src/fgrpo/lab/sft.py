@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch.nn import functional
 
 from fgrpo.files import make_folder
+from fgrpo.lab.folders import METRICS_FILE, STATE_FILE
 from fgrpo.lab.gradient import accumulate
 from fgrpo.lab.metrics_log import MetricsLog
 from fgrpo.lab.model import Decoder
@@ -55,10 +56,10 @@ def train_base(
     model.initialise(torch_rng(seed, Purpose.INITIAL_WEIGHTS))
     model.to(device)
     optimizer = make_optimizer(model, settings)
-    state = folder / "state.safetensors"
+    state = folder / STATE_FILE
     label = f"sft {recipe.sft_hash}"
     start = load_state(state, model, optimizer, label) or 0
-    with MetricsLog(folder / "metrics.jsonl", keep_below=start) as log:
+    with MetricsLog(folder / METRICS_FILE, keep_below=start) as log:
         for step in range(start, settings.steps):
             began = time.perf_counter()
             walls = task.training_mazes(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ROW_PLACES = 64
 
 
-class Layout(NamedTuple):
+class CacheLayout(NamedTuple):
     """Shape of the caches: slots × width rows, row r in slot r // width."""
 
     slots: int
@@ -44,7 +44,7 @@ class Layout(NamedTuple):
 class Move(NamedTuple):
     """How to come to a smaller layout."""
 
-    layout: Layout
+    layout: CacheLayout
     rollouts: Tensor
     """(rows,) rollout in each new row; −1 where none is."""
     row: Tensor
@@ -54,7 +54,7 @@ class Move(NamedTuple):
 
 
 def narrower(
-    layout: Layout, rollouts: Tensor, group_size: int, length: int, capacity: int
+    layout: CacheLayout, rollouts: Tensor, group_size: int, length: int, capacity: int
 ) -> Move | None:
     """Find the cheapest layout for the rollouts still going.
 
@@ -85,7 +85,7 @@ def narrower(
     group = going // group_size
     counts = group.bincount()
 
-    def at(width: int) -> Layout:
+    def at(width: int) -> CacheLayout:
         slots = int(((counts + width - 1) // width).sum())
         unit = max(1, 1 << slots.bit_length() >> 3)
         return layout._replace(slots=round_up(slots, unit), width=width)
@@ -132,31 +132,31 @@ class Caches:
             for _ in model.layers
         ]
 
-    def prompts(self, layer: int, layout: Layout) -> Tensor:
+    def prompts(self, layer: int, layout: CacheLayout) -> Tensor:
         """(2, KV heads, slots, shared, head size): keys, values."""
         count = layout.slots * layout.shared
         numbers = self._flat[layer][: 2 * self.kv_heads * count * self.head_size]
         return numbers.view(2, self.kv_heads, layout.slots, layout.shared, self.head_size)
 
-    def own(self, layer: int, layout: Layout) -> Tensor:
+    def own(self, layer: int, layout: CacheLayout) -> Tensor:
         """(2, KV heads, rows, places, head size): keys, values."""
         unit = 2 * self.kv_heads * self.head_size
         start, end = layout.slots * layout.shared * unit, layout.held * unit
         shape = (2, self.kv_heads, layout.rows, layout.places, self.head_size)
         return self._flat[layer][start:end].view(shape)
 
-    def clear_own(self, layout: Layout) -> None:
+    def clear_own(self, layout: CacheLayout) -> None:
         """Zero the own places: one not yet reached has weight 0, and 0 · NaN would be NaN."""
         for layer in range(len(self._flat)):
             self.own(layer, layout).zero_()
 
-    def fill(self, layout: Layout, first: int, prompts: list[KeysValues]) -> None:
+    def fill(self, layout: CacheLayout, first: int, prompts: list[KeysValues]) -> None:
         """Copy the keys and values (slots, KV heads, shared, head size) of slots from ``first``."""
         for layer, parts in enumerate(prompts):
             for target, part in zip(self.prompts(layer, layout), parts, strict=True):
                 target[:, first : first + len(part)].copy_(part.transpose(0, 1))
 
-    def move(self, old: Layout, move: Move, filled: int) -> None:
+    def move(self, old: CacheLayout, move: Move, filled: int) -> None:
         """Take the rows' places so far, ``filled`` each, to a new layout in the same buffers."""
         device = self._flat[0].device
         row, slot = move.row.to(device), move.slot.to(device)

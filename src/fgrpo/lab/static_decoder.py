@@ -13,7 +13,7 @@ from fgrpo.lab.model import RMS_NORM_EPS
 
 if TYPE_CHECKING:
     from fgrpo.lab.model import Decoder, Layer
-    from fgrpo.lab.static_cache import Caches, Layout
+    from fgrpo.lab.static_cache import CacheLayout, Caches
 
 
 class LayerWeights(NamedTuple):
@@ -96,7 +96,7 @@ class StaticDecoder:
         self._norm.copy_(model.model.norm.weight)
 
     def step(
-        self, tokens: Tensor, place: Tensor, caches: Caches, layout: Layout, length: int
+        self, tokens: Tensor, place: Tensor, caches: Caches, layout: CacheLayout, length: int
     ) -> Tensor:
         """Next-token logits (rows, vocabulary), float32, of one more token of every row.
 

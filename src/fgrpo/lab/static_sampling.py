@@ -26,7 +26,7 @@ from torch import Tensor
 
 from fgrpo.lab.graphs import Graphs
 from fgrpo.lab.sampling import Options, Rollouts, autocast, distribution, draw
-from fgrpo.lab.static_cache import Caches, Layout, Move, narrower, round_up
+from fgrpo.lab.static_cache import CacheLayout, Caches, Move, narrower, round_up
 from fgrpo.lab.static_decoder import StaticDecoder
 
 if TYPE_CHECKING:
@@ -183,7 +183,12 @@ class StaticSampler:
         return tokens, logprobs, entropies
 
     def _start(
-        self, model: Decoder, prompts: Tensor, uniforms: Tensor, layout: Layout, options: Options
+        self,
+        model: Decoder,
+        prompts: Tensor,
+        uniforms: Tensor,
+        layout: CacheLayout,
+        options: Options,
     ) -> None:
         """Process the prompts but for their last tokens; all rows begin."""
         self._caches.clear_own(layout)
@@ -204,7 +209,7 @@ class StaticSampler:
         self._logprobs[:used].zero_()
         self._entropies[:used].zero_()
 
-    def _step(self, layout: Layout, length: int, count: int, options: Options) -> None:
+    def _step(self, layout: CacheLayout, length: int, count: int, options: Options) -> None:
         """One more token of every row. Nothing here may wait for the device: it is captured."""
         rows = layout.rows
         newest, ended = self._newest[:rows], self._ended[:rows]
@@ -249,6 +254,6 @@ def _sampler(model: Decoder, device: torch.device, precision: str, room: Room) -
     return kept.setdefault((device, precision), StaticSampler(model, precision, room))
 
 
-def _layout(groups: int, prompt_length: int, group_size: int, options: Options) -> Layout:
+def _layout(groups: int, prompt_length: int, group_size: int, options: Options) -> CacheLayout:
     """One slot per group; the own places a multiple of 8 numbers, as tensor cores want."""
-    return Layout(groups, group_size, prompt_length - 1, round_up(options.max_tokens, 8))
+    return CacheLayout(groups, group_size, prompt_length - 1, round_up(options.max_tokens, 8))

@@ -9,7 +9,7 @@ from zlib import crc32
 from fgrpo.advantage import focal_advantages
 from fgrpo.files import make_folder
 from fgrpo.lab.evaluate import evaluate
-from fgrpo.lab.folders import METRICS_FILE, records_path
+from fgrpo.lab.folders import METRICS_FILE, STATE_FILE, records_path
 from fgrpo.lab.metrics import rollout_metrics
 from fgrpo.lab.metrics_log import MetricsLog
 from fgrpo.lab.sampling import Rollouts, sample
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from fgrpo.lab.settings import ArmSettings, Recipe
 
 MODEL = "model"
-STATE = "state.safetensors"  # there until the model is
 
 
 def evaluate_base(
@@ -75,7 +74,7 @@ def train_arm(
         Called with the number of steps done and a short text.
     """
     make_folder(folder)
-    state = folder / STATE
+    state = folder / STATE_FILE
     task = MazeTask(recipe.maze, recipe.evaluation.problems, recipe.evaluation.seed)
     trained = (folder / MODEL / WEIGHTS).exists() and not state.exists()
     model = load_model(folder / MODEL if trained else base, device)

@@ -12,6 +12,7 @@ from fgrpo.plan.cells import (
     turning_rows,
     unseen_mass,
 )
+from fgrpo.plan.pictures import DRAWN_PARTS
 from fgrpo.plan.words import listed, turning_notes
 from fgrpo.presentation.numbers import share_name
 from fgrpo.presentation.page import fill
@@ -43,6 +44,7 @@ def render_page(
         warnings=plan.warnings,
         several=len(plan.parts) > 1,
         together=pictures["together"],
+        drawn_parts=DRAWN_PARTS,
         parts=[
             {
                 "label": part.label,

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from fgrpo.plan.planning import Part, PilotFindings, Plan
     from fgrpo.presentation.figures import DrawnFigure
 
+DRAWN_PARTS = 20  # of more parts none is drawn alone: nobody looks through hundreds of pictures
+
 
 def plan_pictures(plan: Plan) -> dict[str, list[DrawnFigure]]:
     """Draw every figure of a plan, by the section of the page that shows it.
 
     The sections: ``together``, what compares several success rates; then one for each part, by its
-    number; ``pilot``.
+    number, which is empty if there are more than `DRAWN_PARTS`; ``pilot``.
     """
     several = len(plan.parts) > 1
     pictures: dict[str, list[DrawnFigure]] = {"together": [], "pilot": []}
@@ -39,6 +41,8 @@ def plan_pictures(plan: Plan) -> dict[str, list[DrawnFigure]]:
             _worst(plan),
             _drain(plan.mixture, "drain_mixture", plan.asked.level),
         ]
+    if len(plan.parts) > DRAWN_PARTS:
+        return pictures | {str(number): [] for number in range(1, len(plan.parts) + 1)}
     for number, part in enumerate(plan.parts, 1):
         end = f"_{number}" if several else ""
         drawn = [

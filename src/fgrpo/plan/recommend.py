@@ -134,10 +134,7 @@ def recommend(
         instead_of=int(sizes[choice.reference]) if smaller else None,
         reason=_reason(
             choice,
-            sizes,
-            active[so].mean(axis=0),
-            missed[so].mean(axis=0),
-            drain[so].mean(axis=0),
+            _Found(sizes, *(values[so].mean(axis=0) for values in (active, missed, drain))),
             target=target,
             rare_share=rare_share,
             budget=budget,
@@ -204,67 +201,84 @@ def _undecided(
     return Recommendation(None, None, None, reason, agreement, rare_share)
 
 
+class _Found(NamedTuple):
+    """What a choice was made from: means over the distributions that lead to it."""
+
+    sizes: NDArray[np.int64]
+    active: NDArray[np.float64]
+    missed: NDArray[np.float64]
+    drain: NDArray[np.float64]
+
+
+_PER_UNIT = "of unseen correct mass for each unit gained"
+
+
 def _reason(
-    choice: _Choice,
-    sizes: NDArray[np.int64],
-    active: NDArray[np.float64],
-    missed: NDArray[np.float64],
-    drain: NDArray[np.float64],
-    *,
-    target: float,
-    rare_share: float,
-    budget: int | None,
+    choice: _Choice, found: _Found, *, target: float, rare_share: float, budget: int | None
 ) -> str:
     """Say in two sentences why."""
-    size, reference = sizes[choice.size], sizes[choice.reference]
-    weight, limit = f"γ = {GAMMAS[choice.gamma]:g}", f"the target of {100 * target:.3g}%"
     rare = f"the answers that have {100 * rare_share:.3g}% of the correct mass"
     allowed = "considered without a budget" if budget is None else "allowed"
-    if sizes[-1] == CANDIDATES[-1]:
+    if found.sizes[-1] == CANDIDATES[-1]:
         allowed = "considered"
-    per_unit = "of unseen correct mass for each unit gained"
-    here, before = drain[choice.gamma, choice.size], drain[0, choice.reference]
-    below = missed[choice.reference] < target
     if choice.size != choice.reference:
-        first = (
-            f"It takes groups of {reference} for a tail miss, of {rare}, below {100 * target:.3g}%"
-            if choice.safe
-            else f"Even groups of {reference}, the largest {allowed}, are active and miss {rare} "
-            f"{missed[choice.reference]:.0%} of the time"
-        )
-        bought = (
-            ""
-            if budget is None
-            else (f", and leave {budget // size} prompts a step, not {budget // reference}")
-        )
-        return (
-            f"{first}; with groups of {size} it is {missed[choice.size]:.0%}. With {weight} "
-            f"groups of {size} drain {here:.3g} {per_unit}, no more than groups of {reference} "
-            f"without the weight ({before:.3g}){bought}."
-        )
+        return _why_smaller(choice, found, rare, allowed, target, budget)
+    return _why_reference(choice, found, rare, allowed, target)
+
+
+def _why_smaller(
+    choice: _Choice, found: _Found, rare: str, allowed: str, target: float, budget: int | None
+) -> str:
+    """Say why a smaller group with the weight takes the reference's place."""
+    sizes, _, missed, drain = found
+    size, reference = sizes[choice.size], sizes[choice.reference]
     first = (
-        f"With groups of {size}, {active[choice.size]:.0%} are active, and "
-        f"{missed[choice.size]:.0%} are active and miss {rare}"
+        f"It takes groups of {reference} for a tail miss, of {rare}, below {100 * target:.3g}%"
+        if choice.safe
+        else f"Even groups of {reference}, the largest {allowed}, are active and miss {rare} "
+        f"{missed[choice.reference]:.0%} of the time"
+    )
+    bought = (
+        ""
+        if budget is None
+        else f", and leave {budget // size} prompts a step, not {budget // reference}"
+    )
+    return (
+        f"{first}; with groups of {size} it is {missed[choice.size]:.0%}. With "
+        f"γ = {GAMMAS[choice.gamma]:g} groups of {size} drain "
+        f"{drain[choice.gamma, choice.size]:.3g} {_PER_UNIT}, no more than groups of {reference} "
+        f"without the weight ({drain[0, choice.reference]:.3g}){bought}."
+    )
+
+
+def _why_reference(choice: _Choice, found: _Found, rare: str, allowed: str, target: float) -> str:
+    """Say why the reference is taken itself, and why with or without the weight."""
+    sizes, active, missed, drain = found
+    size, limit = choice.size, f"the target of {100 * target:.3g}%"
+    here, before = drain[choice.gamma, size], drain[0, size]
+    first = (
+        f"With groups of {sizes[size]}, {active[size]:.0%} are active, and "
+        f"{missed[size]:.0%} are active and miss {rare}"
     )
     if choice.safe:
         return (
             f"{first}: below {limit}. The weight is not needed at this size, and no smaller group "
-            f"of which half are active drains as little {per_unit} ({here:.3g}), with γ up to "
+            f"of which half are active drains as little {_PER_UNIT} ({here:.3g}), with γ up to "
             f"{GAMMAS[-1]:g}."
         )
     first += (
         f": below {limit} only because few are active, but no larger group is {allowed}."
-        if below
+        if missed[size] < target
         else f": no group {allowed} is large enough to see those."
-        if choice.size and drain[0, choice.size] > WORTH * drain[0, 0]
+        if size and before > WORTH * drain[0, 0]
         else f": above {limit}, but no larger group is {allowed}."
     )
     if choice.gamma:
         return (
-            f"{first} The weight with {weight} lowers what is drained {per_unit} from "
-            f"{before:.3g} to {here:.3g}."
+            f"{first} The weight with γ = {GAMMAS[choice.gamma]:g} lowers what is drained "
+            f"{_PER_UNIT} from {before:.3g} to {here:.3g}."
         )
     return (
-        f"{first} The weight would hardly lower what is drained {per_unit} ({here:.3g}) "
+        f"{first} The weight would hardly lower what is drained {_PER_UNIT} ({here:.3g}) "
         "for these success rates."
     )

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAX_SAMPLES = 1 << 20  # sample indices are kept as one bit each: at most 128 KiB a problem
+MAX_SAMPLES = 1 << 20
+"""Most samples of a problem: their indices are kept as one bit each, at most 128 KiB."""
 
 
 class RecordError(UsageError):

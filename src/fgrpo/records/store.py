@@ -141,8 +141,7 @@ class RecordStore:
         """Check and repair the locked file, and write the header if there is none."""
         with open(fd, "rb", closefd=False) as handle:
             scan = Scan(handle, path)
-            for _ in scan:
-                pass
+            scan.count()
         if not scan.index and asked is not None and canonical(scan.meta) != canonical(asked):
             scan.end = 0  # there is nothing yet that was made under the file's metadata
         if scan.end and asked is not None:
@@ -192,7 +191,7 @@ class RecordStore:
                 key = record.problem, record.sample
                 what = f"{self.path}: sample {record.sample} of problem {record.problem!r}"
                 if self.has(*key):
-                    line = line_of(self.path, record)
+                    line = line_of(self.path, *key)
                     raise RecordError(f"{what} is already at line {line} (item {i} of the batch)")
                 if (first := places.setdefault(key, i)) != i:
                     raise RecordError(f"{what} is twice in the batch: items {first} and {i}")
@@ -260,5 +259,5 @@ class RecordStore:
             reason = f"could not write {what} ({error.strerror})"
             raise RunError(f"{self.path}: {reason}: {state}") from error
         for record in batch:
-            self._index.setdefault(record.problem, Tally()).add(record)
+            self._index.setdefault(record.problem, Tally()).add(record.sample, record.correct)
         self._open = True

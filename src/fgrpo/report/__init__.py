@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fgrpo.files import make_folder, write_bytes
+from fgrpo.run_folder import PAGE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -88,7 +89,7 @@ def write_report(folder: Path, arms: Collection[str] | None = None) -> list[str]
         files |= figure.files("figures")
     files["summary.json"] = summary(data, numbers, said, found).encode()
     page = render_page(data, numbers, said, styles, figures, lost, found)
-    files["report.html"] = page.encode()
+    files[PAGE_FILE] = page.encode()
     for part in ("tables", "figures"):
         make_folder(folder / part)
     for name, content in files.items():

@@ -208,11 +208,11 @@ def _counts(path: Path, recipe: Recipe, base: Counts | None) -> Counts:
             f"{path}: holds more than the {expected.problems} problems × {expected.samples} "
             "samples of the recipe; it belongs to another run"
         )
-    names = sorted(counts.problems)
-    if base is not None and tuple(names) != base.problems:
+    order = sorted(range(len(counts.problems)), key=counts.problems.__getitem__)
+    names = tuple(counts.problems[place] for place in order)
+    if base is not None and names != base.problems:
         raise RunError(f"{path}: its problems are not those of the base model's evaluation")
-    order = [counts.problems.index(name) for name in names]
-    return Counts(tuple(names), counts.n[order], counts.c[order], counts.meta)
+    return Counts(names, counts.n[order], counts.c[order], counts.meta)
 
 
 def _metrics(path: Path, steps: int) -> list[dict[str, Any]]:

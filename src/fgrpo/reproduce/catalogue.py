@@ -14,7 +14,8 @@ from fgrpo.reproduce.llm_items import (
     table_10,
     table_11,
 )
-from fgrpo.reproduce.maze_items import figure_6, figure_7, table_4
+from fgrpo.reproduce.maze_items import figure_6, table_4
+from fgrpo.reproduce.maze_training import figure_7
 from fgrpo.reproduce.simulation_item import figure_2
 from fgrpo.reproduce.theory_items import figure_1a, figure_3, figure_4, figure_5
 

@@ -126,7 +126,23 @@ def verdict(claims: Sequence[Claim]) -> str:
     return ", ".join(parts)
 
 
-def every(text: str, held: Sequence[bool], ours: str) -> Claim:
-    """Judge a claim that is to hold in several cases: in all agrees, in none disagrees."""
-    agrees = Finding.AGREES if all(held) else Finding.OPEN if any(held) else Finding.DISAGREES
-    return Claim(text, f"{ours} ({sum(held)} of {len(held)})", agrees)
+def every(text: str, held: Sequence[bool], ours: str, *, exact: bool = False) -> Claim:
+    """Judge a claim that is to hold in several cases.
+
+    Parameters
+    ----------
+    text, ours
+        Of the claim; the count is added to ``ours``.
+    held
+        Whether it holds, for each case. Without any case it is undecided.
+    exact
+        Whether chance has no part in it: one case to the contrary then contradicts it. Otherwise
+        it agrees if it holds in all cases, disagrees if in none, and is undecided between.
+    """
+    if held and all(held):
+        finding = Finding.AGREES
+    elif held and (exact or not any(held)):
+        finding = Finding.DISAGREES
+    else:
+        finding = Finding.OPEN
+    return Claim(text, f"{ours} ({sum(held)} of {len(held)})", finding)

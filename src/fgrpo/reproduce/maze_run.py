@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -19,20 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-Judgement = Literal["higher", "lower", "no significant difference", "cannot be judged"]
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Against:
-    """How an arm differs from the one of its group size without weight; shares in [0, 1].
+class Difference:
+    """A difference of shares in [0, 1], its 95% interval, and a word of `fgrpo.report.verdict`.
 
-    With several training seeds the interval is over mazes and seeds, with one over mazes alone.
+    The ends of the interval are NaN where it cannot be judged.
     """
 
     estimate: float
     low: float
     high: float
-    judgement: Judgement
+    judgement: str
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,15 @@ class Cell:
     reached
         k → pass@k after the last step, mean over the seeds.
     against
-        k → difference from γ = 0, for arms with a weight.
+        k → difference from γ = 0 at the same group size, for arms with a weight, as the report of
+        the run has it: over mazes and training seeds, with one seed over mazes alone.
     """
 
     name: str
     group_size: int
     gamma: float
     reached: Mapping[int, float]
-    against: Mapping[int, Against]
+    against: Mapping[int, Difference]
 
 
 class MazeRun:
@@ -134,24 +136,19 @@ class MazeRun:
         """Group sizes, rising."""
         return sorted({cell.group_size for cell in self.cells})
 
-    @property
-    def gammas(self) -> list[float]:
-        """Focal exponents above 0, rising."""
-        return sorted({cell.gamma for cell in self.cells} - {0.0})
-
     def cell(self, group_size: int, gamma: float) -> Cell | None:
         """Return the arm of a group size and γ, if it was trained."""
         wanted = (group_size, gamma)
         return next((c for c in self.cells if (c.group_size, c.gamma) == wanted), None)
 
     @cached_property
-    def training(self) -> Mapping[str, Mapping[int, float]]:
-        """Map an arm to step → pass@k of the largest k, mean over the seeds."""
+    def training(self) -> Mapping[str, Mapping[int, NDArray[np.float64]]]:
+        """Map an arm to step, rising → pass@k of the largest k, for each seed."""
         found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
         for row in self._rows("during_training.csv"):
             found[row["arm"]][int(row["step"])].append(float(row[f"pass_at_{self.samples}"]))
         return {
-            arm: {step: float(np.mean(values)) for step, values in sorted(steps.items())}
+            arm: {step: np.array(values) for step, values in sorted(steps.items())}
             for arm, steps in found.items()
         }
 
@@ -171,13 +168,14 @@ class MazeRun:
             for one in self._told["pass_at_k"]
         }
 
-    def _against(self, arm: str, reference: str | None) -> dict[int, Against]:
+    def _against(self, arm: str, reference: str | None) -> dict[int, Difference]:
         found = {}
         for one in self._told["comparisons"]:
             if reference is not None and (one["a"], one["b"]) == (reference, arm):
                 deciding = one["over_problems_and_seeds"] or one["over_problems"]
-                low, high = deciding["interval"]
-                found[one["k"]] = Against(deciding["estimate"], low, high, one["judgement"])
+                # JSON has no NaN: what cannot be judged has no ends.
+                low, high = (math.nan if end is None else end for end in deciding["interval"])
+                found[one["k"]] = Difference(deciding["estimate"], low, high, one["judgement"])
         return found
 
     def _rows(self, name: str) -> list[dict[str, str]]:

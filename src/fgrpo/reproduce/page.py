@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from fgrpo.files import make_folder, write_bytes, write_text
 from fgrpo.reproduce.catalogue import ITEMS
 from fgrpo.reproduce.item import verdict
-from fgrpo.reproduce.results import IMAGES, load_result
+from fgrpo.reproduce.results import IMAGES, load_result, picture_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,27 +23,48 @@ each by one command, beside the paper's numbers (`fgrpo/reproduce/paper/SOURCE.m
 are from). The language-model runs need 16 GPUs and were not made: their tables show the paper's
 numbers, and say so in the place of ours.
 
-A verdict counts claims: statements of the paper, checked by a rule that stands beside them.
-*Undecided* is what our numbers neither show nor contradict, such as a difference that is not
-significant. A verdict is about the scale that was run, not about the paper's.
+A verdict counts claims: statements of the paper, put so that numbers can decide.
 
-This page is written by `fgrpo reproduce --page docs/reproduction.md` from the results in `runs/`;
-`fgrpo reproduce --list` tells what there is.
+- A claim about theory, where chance has no part, holds in every case or *disagrees*.
+- A claim about the simulation in several cases *agrees* if it holds in all of them and *disagrees*
+  if it holds in none; our means decide, without a test.
+- A claim about the maze goes by significance at 5%, the differences with their 95% intervals beside
+  it. Said of every case, it *agrees* if all are significant and *disagrees* if one is so to the
+  contrary. Said of most cases, it takes more than half of them either way.
+
+What is neither is *undecided*. A verdict is about the scale that was run, not about the paper's.
+
+This page is made of all results in `runs/reproduction/`: the command of any item writes it again
+with `--page docs/reproduction.md`. `fgrpo reproduce --list` tells what there is.
 """
+PAGE_NAME = "reproduction.md"
 _LONG = 12  # rows; longer tables are folded
 
 
 def write_page(folder: Path, page: Path) -> None:
-    """Write the page of all results in ``folder``; its pictures go to ``images/`` beside it."""
+    """Write the page of all results in ``folder``.
+
+    Its pictures are copied to ``images/reproduction/`` beside it, unless it lies in ``folder``.
+
+    Raises
+    ------
+    RunError
+        If a result is damaged, a picture is missing, or something cannot be written.
+    """
     results = [(item, load_result(folder, item)) for item in ITEMS]
-    images = page.parent / IMAGES / "reproduction"
-    make_folder(images)
-    for _, result in results:
-        for picture in result.figures if result else ():
-            name = f"{picture.name}.png"
-            write_bytes(images / name, (folder / IMAGES / name).read_bytes())
-    text = render_page(results, os.path.relpath(images, page.parent))
-    write_text(page, text)
+    pictures = {
+        f"{picture.name}.png": picture_bytes(folder, picture, result)
+        for _, result in results
+        if result
+        for picture in result.figures
+    }
+    images = page.parent / IMAGES
+    if page.parent.resolve() != folder.resolve():
+        images /= "reproduction"
+        make_folder(images)
+        for name, content in pictures.items():
+            write_bytes(images / name, content)
+    write_text(page, render_page(results, images.relative_to(page.parent).as_posix()))
 
 
 def render_page(results: Iterable[tuple[Item, Result | None]], images: str) -> str:

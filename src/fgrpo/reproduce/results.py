@@ -95,6 +95,23 @@ def load_result(folder: Path, item: Item) -> Result | None:
     return None
 
 
+def picture_bytes(folder: Path, picture: Picture, of: Result) -> bytes:
+    """Return the PNG file of a picture.
+
+    Raises
+    ------
+    RunError
+        If it is not there.
+    """
+    path = folder / IMAGES / f"{picture.name}.png"
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be read ({error.strerror}); make it again: {of.command}"
+        ) from error
+
+
 def _stem(item: Item, scale: str) -> str:
     return f"{item.name}-{scale}" if item.needs else item.name
 

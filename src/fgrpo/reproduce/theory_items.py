@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from scipy.integrate import quad  # type: ignore[import-untyped,unused-ignore]
 
+from fgrpo.advantage import focal_weight
 from fgrpo.plan import Asked, plan_for_rates
 from fgrpo.plan.figures import compare_rates_figure, tail_miss_figure, worst_size_figure
 from fgrpo.presentation.axes import percent_axis
@@ -37,7 +38,7 @@ _OURS_TO_CHOOSE = (
     "The paper's own success rates and rare shares are not known to us; these are the ones of "
     "docs/group-size.md. fgrpo plan draws any others."
 )
-_LEMMA = "lemma 3.1 holds"
+_SHARES = ", ".join(share_name(share) for share in RARE_SHARES)
 
 
 class Drawn(NamedTuple):
@@ -61,7 +62,7 @@ def figure_1a(_: Runs) -> Made:
     plan = plan_for_rates([RATE], Asked(rare_shares=RARE_SHARES))
     drawn = draw_groups([RATE], RARE_SHARES)
     figure = tail_miss_figure(plan.parts[0])
-    _dots(figure, drawn)
+    _crosses(figure, drawn)
     peaks = [int(peak_group_size(RATE, share * RATE)) for share in RARE_SHARES]
     heights = [
         float(tail_miss_probability(RATE, s * RATE, n))
@@ -84,6 +85,7 @@ def figure_1a(_: Runs) -> Made:
                 "the rarer the answers, the larger and the worse the worst N",
                 rarer_is_worse,
                 "each share against the next larger one",
+                exact=True,
             ),
         ),
         tables=(_drawn_table(drawn),),
@@ -93,9 +95,11 @@ def figure_1a(_: Runs) -> Made:
                 "figure-1a",
                 "Tail miss against the group size",
                 f"Groups that are active and contain none of the rare right answers, at a success "
-                f"rate of {share_name(RATE)}; the rare ones have 5, 10 or 20% of the correct mass. "
-                f"Lines: lemma 3.1. Crosses: {_GROUPS:,} groups drawn.",
-                "Three humps over the group size; the rarer the answers, the later and higher.",
+                f"rate of {share_name(RATE)}; the rare ones have {_SHARES} of the correct mass. "
+                f"Lines: lemma 3.1, a dot with its N on top; grey: all active groups. Crosses: "
+                f"{_GROUPS:,} groups drawn. A stroke marks the N from which the rare answers are "
+                "missed less often than the dotted target.",
+                f"Humps over the group size; their tops, by rare share: {shown}.",
             ),
         ),
         notes=(_OURS_TO_CHOOSE,),
@@ -108,7 +112,7 @@ def figure_3(_: Runs) -> Made:
     plan = plan_for_rates(list(RATES), Asked(rare_shares=(share,)))
     drawn = draw_groups(RATES, [share])
     figure = compare_rates_figure(plan, share)
-    _dots(figure, drawn)
+    _crosses(figure, drawn)
     peaks = [int(peak_group_size(rate, share * rate)) for rate in RATES]
     shown = ", ".join(
         f"{share_name(rate)}: {peak}" for rate, peak in zip(RATES, peaks, strict=True)
@@ -124,9 +128,10 @@ def figure_3(_: Runs) -> Made:
                 figure,
                 "figure-3",
                 "Tail miss for several success rates",
-                "Groups that are active and miss right answers that have 10% of the correct mass. "
-                f"Lines: lemma 3.1. Crosses: {_GROUPS:,} groups drawn.",
-                "One hump over the group size for each success rate.",
+                "Groups that are active and miss right answers that have "
+                f"{share_name(share)} of the correct mass. Lines: lemma 3.1. Crosses: "
+                f"{_GROUPS:,} groups drawn.",
+                f"Humps over the group size; their tops, by success rate: {shown}.",
             ),
         ),
         notes=(_OURS_TO_CHOOSE,),
@@ -141,7 +146,7 @@ def figure_4(_: Runs) -> Made:
         size = 2 * np.sqrt(rates * (1 - rates)) if of_update else 1.0
         for place, gamma in enumerate(GAMMAS):
             style = arm_style("γ = 0: no weight" if gamma == 0 else f"γ = {gamma:g}", place)
-            values = 100 * size * (1 - rates) ** gamma
+            values = 100 * size * focal_weight(rates, gamma)
             axes.plot(100 * rates, values, **{**style.main(), "marker": ""})
         axes.set_xlabel("success rate of a prompt (%)")
         axes.set_ylabel("mean size of the update (%)" if of_update else "focal weight (%)")
@@ -154,12 +159,18 @@ def figure_4(_: Runs) -> Made:
         held.append(abs(ours - stated) < 5e-6 and abs(float(update_scale(gamma)) - ours) < 1e-9)
         rows.append((f"{gamma:g}", f"{ours:.5f}", f"{stated:.5f}"))
     shown = ", ".join(f"{ours} (γ = {gamma})" for gamma, ours, _ in rows)
+    halfway = ", ".join(f"{percent(focal_weight(0.5, g))} (γ = {g:g})" for g in GAMMAS)
     return Made(
         scale="exact",
         ours=f"mean size of the update {shown}",
         paper="weight (1 − success rate)^γ; mean size m_γ = B(3/2, γ + 3/2) / B(3/2, 3/2)",
         claims=(
-            every("the mean size of the update is the paper's m_γ, to five digits", held, shown),
+            every(
+                "the mean size of the update is the paper's m_γ, to five digits",
+                held,
+                shown,
+                exact=True,
+            ),
         ),
         tables=(
             Table("Mean size of the update", ("γ", "ours, by integration", "paper"), tuple(rows)),
@@ -171,8 +182,8 @@ def figure_4(_: Runs) -> Made:
                 "The focal weight, and what it leaves of the update",
                 "Left: (1 − μ)^γ. Right: the same times 2√(μ(1 − μ)), the mean size of a group's "
                 "normalised advantages, 100% being its largest without weight.",
-                "The weight falls from 100% to 0 with the success rate, the steeper the larger γ; "
-                "the update keeps its size for hard prompts and shrinks for easy ones.",
+                f"Weight at a success rate of 50%: {halfway}. Mean size of the update over all "
+                f"success rates, against γ = 0: {shown}.",
             ),
         ),
     )
@@ -194,20 +205,26 @@ def figure_5(_: Runs) -> Made:
     for rate in RATES:
         peaks = [int(peak_group_size(rate, share * rate)) for share in RARE_SHARES]
         rarer_is_larger.append(all(a > b for a, b in pairwise(peaks)))
+    shown = (
+        f"{', '.join(rows[0][1:])} at a success rate of {rows[0][0]}, "
+        f"{', '.join(rows[-1][1:])} at {rows[-1][0]}"
+    )
     return Made(
         scale=f"exact; every N up to {_LONG:,} searched",
-        ours="worst group size, for rare shares of 5, 10 and 20%: "
-        f"{', '.join(rows[0][1:])} at a success rate of {rows[0][0]}, "
-        f"{', '.join(rows[-1][1:])} at {rows[-1][0]}",
+        ours=f"worst group size, for rare shares of {_SHARES}: {shown}",
         paper="rarer answers move the worst group size up, at every success rate",
         claims=(
             every(
-                "lemma 3.1's worst N is the one that a search over all N finds",
+                "the N drawn is where lemma 3.1 is highest, as a search over every N finds it",
                 held,
                 "success rates × rare shares",
+                exact=True,
             ),
             every(
-                "the rarer the answers, the larger the worst N", rarer_is_larger, "success rates"
+                "the rarer the answers, the larger the worst N",
+                rarer_is_larger,
+                "success rates",
+                exact=True,
             ),
         ),
         tables=(
@@ -224,8 +241,8 @@ def figure_5(_: Runs) -> Made:
                 "The worst group size",
                 "The group size at which an active group most probably misses the rare answers. "
                 "Dots: the success rates of the table.",
-                "Large for hard prompts, smallest for those solved about half of the time; larger "
-                "for rarer answers.",
+                f"Worst group size against the success rate, for rare shares of {_SHARES}: "
+                f"{shown}.",
             ),
         ),
         notes=(_OURS_TO_CHOOSE,),
@@ -251,7 +268,7 @@ def draw_groups(rates: Sequence[float], shares: Sequence[float]) -> list[Drawn]:
 def _lemma(drawn: Sequence[Drawn]) -> Claim:
     far = max(abs(one.deviation) for one in drawn)
     within = Finding.AGREES if far < _FAR else Finding.DISAGREES
-    text = f"{_LEMMA}: the share of drawn groups is within {_FAR:g} standard errors of it"
+    text = f"lemma 3.1 holds: the share of drawn groups is within {_FAR:g} standard errors of it"
     return Claim(text, f"largest deviation of {len(drawn)}: {far:.1f} standard errors", within)
 
 
@@ -268,6 +285,7 @@ def _hump(cases: Sequence[tuple[float, float]]) -> Claim:
         "over N tail miss starts at 0, rises to one peak and falls to nothing",
         held,
         f"every N from 1 to {_LONG:,}",
+        exact=True,
     )
 
 
@@ -284,7 +302,7 @@ def _mean_scale(gamma: float) -> float:
     return mean(gamma) / mean(0.0)
 
 
-def _dots(figure: Figure, drawn: Sequence[Drawn]) -> None:
+def _crosses(figure: Figure, drawn: Sequence[Drawn]) -> None:
     axes = figure.axes[0]
     axes.plot(
         [one.size for one in drawn],

@@ -21,7 +21,7 @@ step: which of them survive (figure 2 of arXiv 2602.06717).
 ``write``          the report: ``page`` with its ``pictures``, and the files beside it
 =================  =========================================================================
 
-Running needs numba (``pip install 'fgrpo[simulate]'``); importing this package does not.
+Running needs numba (``pip install '.[simulate]'``); importing this package does not.
 """
 
 from fgrpo.simulation.engine import measure_tail_miss, simulate

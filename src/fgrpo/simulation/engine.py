@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fgrpo._validate import integers
-from fgrpo.errors import RunError, UsageError
+from fgrpo.errors import RunError, UsageError, to_install
 from fgrpo.simulation.settings import LARGEST_GROUP, UpdateSettings
 from fgrpo.simulation.trajectory import COLUMNS, TAIL_MISS, UNSAMPLED_CORRECT, Trajectory
 
@@ -133,9 +133,7 @@ def start(policy: Policy, update: UpdateSettings, *, group_size: int, gamma: flo
     except ModuleNotFoundError as error:
         if error.name != "numba":
             raise
-        raise UsageError(
-            "the simulation needs numba: install it with  pip install 'fgrpo[simulate]'"
-        ) from error
+        raise UsageError(f"the simulation needs numba: {to_install('simulate')}") from error
     p, tail = policy.probabilities, policy.tail
     step = Step(
         group_size=size,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgrpo.errors import RunError, UsageError
+from fgrpo.errors import RunError, UsageError, to_install
 from fgrpo.simulation.engine import CHUNK, refuse_overflow
 from fgrpo.simulation.trajectory import COLUMNS, UNSAMPLED_CORRECT, Trajectory
 
@@ -132,9 +132,7 @@ def _check_device(device: str) -> None:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise UsageError(
-            "simulating on a GPU needs PyTorch: install it with  pip install 'fgrpo[lab]'"
-        ) from error
+        raise UsageError(f"simulating on a GPU needs PyTorch: {to_install('lab')}") from error
     try:
         torch.zeros(1, dtype=torch.float64, device=device)
     except (RuntimeError, TypeError, AssertionError) as error:  # each for another kind of device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +12,6 @@ from fgrpo.errors import UsageError
 from fgrpo.simulation.policy import MOST_ACTIONS, Policy
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fgrpo.simulation.settings import PolicySettings
 
 _TRUTH = {"1": True, "true": True, "0": False, "false": False}
@@ -26,8 +25,13 @@ def make_policy(settings: PolicySettings) -> Policy:
     UsageError
         If the file cannot be read or a line is wrong; names file, line and value.
     """
-    if settings.logits is not None:
-        return read_policy(settings.logits)
+    if (path := settings.logits) is not None:
+        if not path.is_absolute() and not path.exists():
+            raise UsageError(
+                f"{path}: cannot be read: no such file in {Path.cwd()}, from where a relative path "
+                "is taken"
+            )
+        return read_policy(path)
     return Policy.anchored(
         settings.actions,
         settings.correct,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from fgrpo.errors import RunError
+from fgrpo.errors import RunError, UsageError
 from fgrpo.run_folder import ENVIRONMENT_FILE, RECIPE_FILE
 from fgrpo.simulation.policy_file import read_policy
 from fgrpo.simulation.rows import final_rows, tail_miss_rows
@@ -115,11 +115,15 @@ def load_sweep(folder: Path) -> Sweep:
         starts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise RunError(f"{path}: cannot be read; run the same command again") from error
+    try:
+        policy = read_policy(folder / POLICY_FILE)
+    except UsageError as error:
+        raise RunError(f"{error}; without it the same command writes it again") from error
     table = _read(folder / TAIL_MISS_FILE, 4, len(recipe.group_sizes))
     _refuse_holes(folder / TAIL_MISS_FILE, table)
     return Sweep(
         recipe=recipe,
-        policy=read_policy(folder / POLICY_FILE),
+        policy=policy,
         runs={
             run: _read_trajectory(trajectory_file(folder, run), recipe.steps)
             for run in runs_of(recipe)

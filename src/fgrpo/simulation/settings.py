@@ -45,7 +45,7 @@ class PolicySettings(Settings):
         Path | None,
         Field(
             description="CSV file with the columns logit, correct (0 or 1) and, if wanted, count; "
-            "it takes the place of the five fields above."
+            "it takes the place of the five fields above. Relative to the working directory."
         ),
     ] = None
 

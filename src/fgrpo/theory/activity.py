@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgrpo._validate import broadcast, fractions, integers, refuse
+from fgrpo._validate import broadcast, first, fractions, integers, refuse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -97,8 +97,8 @@ def split(
         tail_mass=fractions("tail_mass", tail_mass),
     )
     if (tau > mu).any():
-        first = tuple(np.argwhere(tau > mu)[0])
-        why = f"exceeds the success rate {mu[first]}; the tail is part of the correct answers"
+        at = first(tau > mu)
+        why = f"exceeds the success rate {mu[at]}; the tail is part of the correct answers"
         refuse("tail_mass", tau, tau > mu, why)
     return mu, tau
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from fgrpo._validate import broadcast, integers, masks, place, policies, reals, refuse
+from fgrpo._validate import broadcast, first, integers, masks, place, policies, reals, refuse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -137,9 +137,9 @@ def _scale(learning_rate: ArrayLike, group_size: ArrayLike, drawn: NDArray[np.bo
     why = "is too few: a group draws at least one action; mark it in `sampled`"
     refuse("count of sampled", distinct, distinct == 0, why)
     if (distinct > n).any():
-        first = tuple(int(i) for i in np.argwhere(distinct > n)[0])
+        at = first(distinct > n)
         raise ValueError(
-            f"{place('group_size', first)} = {n[first]:.0f} cannot draw {distinct[first]} distinct "
+            f"{place('group_size', at)} = {n[at]:.0f} cannot draw {distinct[at]} distinct "
             "actions; raise it or unmark some in `sampled`"
         )
     scale: Real = (eta / n)[()]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fgrpo._validate import broadcast, integers, masks, place, policies
+from fgrpo._validate import broadcast, first, integers, masks, place, policies
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -63,9 +63,9 @@ def expected_sampled_mass(
     )
     n, hits = broadcast(group_size=integers("group_size", group_size, 1), k=integers("k", k, 0))
     if (hits > n).any():
-        first = tuple(int(i) for i in np.argwhere(hits > n)[0])
+        at = first(hits > n)
         raise ValueError(
-            f"{place('k', first)} = {hits[first]:.0f} exceeds the group size {n[first]:.0f}; "
+            f"{place('k', at)} = {hits[at]:.0f} exceeds the group size {n[at]:.0f}; "
             "k counts the correct rollouts of the group"
         )
     return ExpectedSampledMass(
@@ -81,11 +81,11 @@ def _covered(
     mass = inside.sum(axis=-1, keepdims=True)
     empty = mass[..., 0] == 0
     if empty.any() and draws.any():
-        row = tuple(int(i) for i in np.argwhere(empty)[0])
-        first = tuple(int(i) for i in np.argwhere(draws)[0])
+        row = first(empty)
+        at = first(draws > 0)
         raise ValueError(
-            f"{place('probabilities', row)} has no {kind} mass, yet {place('k', first)} asks for "
-            f"{draws[first]:.0f} {kind} rollouts; leave out a k of probability zero"
+            f"{place('probabilities', row)} has no {kind} mass, yet {place('k', at)} asks for "
+            f"{draws[at]:.0f} {kind} rollouts; leave out a k of probability zero"
         )
     result = np.zeros(empty.shape + draws.shape)
     with np.errstate(divide="ignore"):

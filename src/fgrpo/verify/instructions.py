@@ -25,7 +25,7 @@ import logging
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import UsageError, to_install
 from fgrpo.verify.verdict import UnverifiableError
 
 _THINKING_ENDS = "</think>"
@@ -138,8 +138,7 @@ def _checks() -> dict[str, Any]:
         from if_verifiable.ifeval.instructions_registry import INSTRUCTION_DICT
     except ImportError as error:
         raise UsageError(
-            "the verifier instructions needs if-verifiable: install it with  "
-            "pip install 'fgrpo[evaluate]'"
+            f"the verifier instructions needs if-verifiable: {to_install('evaluate')}"
         ) from error
     instructions.langdetect.DetectorFactory.seed = 0
     instructions.random = instructions_util.random = _NoChance()

@@ -39,7 +39,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import UsageError, to_install
 from fgrpo.verify.answers import split_reference
 from fgrpo.verify.boxed import last_boxed
 from fgrpo.verify.numerals import plain
@@ -265,9 +265,7 @@ def _extraction() -> Any:
     try:
         import math_verify
     except ImportError as error:
-        raise UsageError(
-            "the verifier maths needs math-verify: install it with  pip install 'fgrpo[verify]'"
-        ) from error
+        raise UsageError(f"the verifier maths needs math-verify: {to_install('verify')}") from error
     logging.getLogger("math_verify").setLevel(logging.ERROR)
     _complete_old_parser()
     return math_verify.LatexExtractionConfig(boxed_match_priority=-1)

@@ -19,7 +19,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import UsageError, to_install
 from fgrpo.verify.boxed import last_boxed
 from fgrpo.verify.gym_tasks import SAFE_TASKS, UNSAFE_TASKS, UNSOUND_TASKS
 from fgrpo.verify.verdict import UnverifiableError
@@ -189,8 +189,7 @@ def _library() -> Any:
         import reasoning_gym
     except ImportError as error:
         raise UsageError(
-            "the verifier reasoning-gym needs reasoning-gym: install it with  "
-            "pip install 'fgrpo[evaluate]'"
+            f"the verifier reasoning-gym needs reasoning-gym: {to_install('evaluate')}"
         ) from error
     return reasoning_gym
 

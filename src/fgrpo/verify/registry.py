@@ -17,7 +17,7 @@ class Verifier:
     function
         ``package.module:function``, called with the text and the reference.
     extra
-        What to install when a module it imports is missing: ``pip install 'fgrpo[extra]'``.
+        The extra of this package to install when a module it imports is missing.
     unsafe
         Whether it evaluates the text: then it is refused unless allowed by name, and every answer
         gets a process of its own behind every barrier the system has.

@@ -109,7 +109,7 @@ def trl_reward(
             references = [decode(reference) for reference in references]
         verdicts = (pool or shared_pool()).verify(verifier, texts, references)
         tally.add(verdicts)
-        tally.refuse_nothing()
+        tally.refuse_if_none_judged()
         return [
             unverifiable if verdict.outcome is Outcome.UNVERIFIABLE else float(verdict.correct)
             for verdict in verdicts
@@ -179,7 +179,7 @@ def verl_compute_score(
     verdict = chosen.submit(verifier, solution_str, ground_truth).result()
     tally = _tally_of(verifier)
     tally.add([verdict])
-    tally.refuse_nothing()
+    tally.refuse_if_none_judged()
     right = float(verdict.correct)
     failed = float(verdict.outcome is Outcome.UNVERIFIABLE)
     return {"score": right, "acc": right, "unverifiable": failed}
@@ -213,7 +213,7 @@ class _Tally:
                 *(self._verifier, failed, self._answers, kinds, self._last),
             )
 
-    def refuse_nothing(self) -> None:
+    def refuse_if_none_judged(self) -> None:
         """Fail if there were many answers and none could be judged: training would be in vain."""
         with self._lock:
             if self._answers >= _ENOUGH and self._kinds.total() == self._answers:

@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fgrpo.errors import RunError, UsageError
+from fgrpo.errors import RunError, UsageError, to_install
 from fgrpo.verify import launch
 from fgrpo.verify.exchange import Answer, Ending, Exchange
 from fgrpo.verify.frames import Inbox, encode, frame, write_some
@@ -236,5 +236,5 @@ class Slot:
 def _import_error(task: Task, failure: dict[str, str | None]) -> UsageError:
     extra, missing = task.verifier.extra, failure["missing"]
     if extra and missing and not missing.startswith("fgrpo"):
-        return UsageError(f"verifier {task.name!r} needs {missing}: pip install 'fgrpo[{extra}]'")
+        return UsageError(f"verifier {task.name!r} needs {missing}: {to_install(extra)}")
     return UsageError(f"verifier {task.name!r} cannot be imported: {failure['error']}")

@@ -46,6 +46,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
         MAZES,
     )
 }
+"""Every registered benchmark by its name."""
 
 
 def find(name: str) -> Benchmark:

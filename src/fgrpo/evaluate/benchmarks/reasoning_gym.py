@@ -19,7 +19,7 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import UsageError, to_install
 from fgrpo.evaluate.benchmark import GeneratedBenchmark
 from fgrpo.evaluate.problem import Problem
 
@@ -168,7 +168,7 @@ def _library() -> Any:
         import reasoning_gym
     except ImportError:
         raise UsageError(
-            "reasoning-gym's tasks need its package: pip install 'fgrpo[evaluate]'"
+            f"reasoning-gym's tasks need its package: {to_install('evaluate')}"
         ) from None
     return reasoning_gym
 

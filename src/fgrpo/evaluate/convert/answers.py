@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,7 +13,6 @@ from fgrpo.verify.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
 # None: the tool did not score the answer.
 Score: TypeAlias = "float | None"
@@ -187,24 +185,6 @@ def pick(what: str, option: str, wanted: str | None, found: Sequence[str], place
     if len(found) != 1:
         raise UsageError(f"{place}: choose one {what} with {option}; found: {listed}")
     return found[0]
-
-
-def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (file:line, object) for each line of a JSON-lines file; blank lines are skipped."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.isspace():
-                continue
-            place = f"{path}:{number}"
-            try:
-                value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except UnicodeDecodeError as error:
-                raise UsageError(f"{place}: not UTF-8 at byte {error.start} of the line") from None
-            except (ValueError, RecursionError) as error:
-                raise UsageError(f"{place}: expected one JSON object ({error})") from error
-            if not isinstance(value, dict):
-                raise UsageError(f"{place}: expected a JSON object, found {value!r:.60}")
-            yield place, value
 
 
 def field_of(row: dict[str, Any], name: str, kinds: type | tuple[type, ...], place: str) -> Any:

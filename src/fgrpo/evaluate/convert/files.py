@@ -90,7 +90,8 @@ def import_files(
     files = _files(paths, FORMATS[kind][1])
     notes: list[str] = []
     choice = Choice(metric, filter, notes.append)
-    answers = _of_one_origin(one for path in files for one in _read(kind, path, choice))
+    shared: dict[Path, tuple[Path, str]] = {}
+    answers = _of_one_origin(_all(kind, files, choice, shared))
     if rule.mean:  # which answers are right is not known, so neither is what else is theirs
         answers = (replace(one, details=()) for one in answers)
     if (first := next(answers, None)) is None:
@@ -121,7 +122,25 @@ def import_files(
             f"The files do not name their model and lie in {len(folders)} folders, such as "
             f"{folders[0]} and {folders[1]}: all are taken as samples of one model."
         )
+    elif shared:
+        path, (before, problem) = next(iter(shared.items()))
+        notes.append(
+            f"{before} and {path} both hold answers to {problem!r}: those of all files are taken "
+            "as samples of one evaluation. Import the logs of another run into a file of its own."
+        )
     return Imported(counts, unverifiable, tuple(files), tuple(notes))
+
+
+def _all(
+    kind: str, paths: Iterable[Path], choice: Choice, shared: dict[Path, tuple[Path, str]]
+) -> Iterator[Answers]:
+    """Read all files; note in ``shared`` which repeats which other file, and by what problem."""
+    first: dict[str, Path] = {}
+    for path in paths:
+        for one in _read(kind, path, choice):
+            if (before := first.setdefault(one.problem, path)) != path:
+                shared.setdefault(path, (before, one.problem))
+            yield one
 
 
 def _read(kind: str, path: Path, choice: Choice) -> Iterator[Answers]:

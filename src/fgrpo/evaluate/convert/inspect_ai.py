@@ -20,7 +20,7 @@ import re
 import zipfile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import UsageError, to_install
 from fgrpo.evaluate.convert.answers import Answers, Choice, Score, field_of, pick, score, task_name
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def _unpack_zstd(path: Path, info: zipfile.ZipInfo) -> bytes:
         import pyarrow
     except ImportError as error:
         raise UsageError(
-            f"{path}: unpacking it needs pyarrow: pip install 'fgrpo[evaluate]'; or convert it "
-            "with  inspect log convert --to json"
+            f"{path}: unpacking it needs pyarrow: {to_install('evaluate')}; or convert it with  "
+            "inspect log convert --to json"
         ) from error
     with path.open("rb") as file:
         file.seek(info.header_offset)

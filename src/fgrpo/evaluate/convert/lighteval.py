@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import UsageError, to_install
 from fgrpo.evaluate.convert.answers import Answers, Choice, field_of, pick, score, task_name
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise UsageError(
-            "lighteval's parquet files need pyarrow: pip install 'fgrpo[evaluate]'"
+            f"lighteval's parquet files need pyarrow: {to_install('evaluate')}"
         ) from error
     try:
         with ParquetFile(path) as file:

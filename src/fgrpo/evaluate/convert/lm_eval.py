@@ -18,15 +18,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from fgrpo.evaluate.convert.answers import (
-    Answers,
-    Choice,
-    field_of,
-    json_lines,
-    pick,
-    score,
-    task_name,
-)
+from fgrpo.evaluate.convert.answers import Answers, Choice, field_of, pick, score, task_name
+from fgrpo.evaluate.json_lines import json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from fgrpo.evaluate.convert.answers import Answers, Choice, field_of, json_lines, pick, score
+from fgrpo.evaluate.convert.answers import Answers, Choice, field_of, pick, score
+from fgrpo.evaluate.json_lines import json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

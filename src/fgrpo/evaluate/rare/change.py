@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fgrpo.compare.problems import FEW
 from fgrpo.compare.result import (
     LEAST_PROBLEMS,
     NO_SPREAD,
     SIGNIFICANT,
     UNJUDGED,
     Judged,
+    p_words,
     summarise,
 )
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DRAWS = 10_000
-_FEW = 20  # prompts; below, the interval is too narrow (see `fgrpo.compare.compare_problems`)
 _CHUNK = 1 << 20  # resampled prompts held in memory at a time
 
 
@@ -68,7 +69,7 @@ class Change:
             return f"it takes at least {LEAST_PROBLEMS} prompts, not {self.prompts}"
         if self.standard_error == 0:
             return NO_SPREAD
-        if self.prompts < _FEW:
+        if self.prompts < FEW:
             return f"{self.prompts} prompts are few: the interval is too narrow"
         return ""
 
@@ -82,7 +83,7 @@ class Change:
                 f"{what} changed by {self.difference:+.3f} nats per token; whether that is noise "
                 f"cannot be judged: {self.caveat}"
             )
-        p = _p_text(self.p_value)
+        p = p_words(self.p_value)
         if self.p_value >= SIGNIFICANT:
             return f"{what} shows no significant change ({self.difference:+.3f}, p {p})"
         moved = "rose" if self.difference > 0 else "fell"
@@ -157,14 +158,6 @@ def change(
         trajectories=len(differences),
         prompts=len(names),
     )
-
-
-def _p_text(p: float) -> str:
-    """Write a p-value with two digits, and more where two would round it up to 0.05."""
-    if p < 0.001:
-        return "< 0.001"
-    texts = (f"{p:.{digits}g}" for digits in range(2, 18))
-    return "= " + next(t for t in texts if (float(t) < SIGNIFICANT) == (p < SIGNIFICANT))
 
 
 def _bootstrap(

@@ -14,6 +14,7 @@ import transformers
 
 from fgrpo.errors import UsageError
 from fgrpo.evaluate.samplers.checkpoint import end_tokens, load_checkpoint
+from fgrpo.evaluate.samplers.local import refuse_missing
 from fgrpo.records import Record, RecordError, RecordStore, read_records
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Model:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer; opening it does not open the network."""
+        refuse_missing(self.name)
         tokenizers: Any = transformers.AutoTokenizer
         try:
             opened: PreTrainedTokenizerBase = tokenizers.from_pretrained(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fgrpo.errors import UsageError
-from fgrpo.evaluate.folder import PROBLEMS, RECORDS, TEXTS, read_about
+from fgrpo.evaluate.folder import PROBLEMS, RECORDS, TEXTS, read_about, read_problems
 from fgrpo.evaluate.samplers.base import SamplingSettings
 from fgrpo.evaluate.texts import read_texts
 from fgrpo.records import read_records
@@ -229,31 +229,15 @@ def _right_answers(records: Path) -> RightAnswers:
 
 def _messages(path: Path, names: tuple[str, ...]) -> dict[str, Messages]:
     """Read the messages of these problems."""
-    found: dict[str, Messages] = {}
     wanted = set(names)
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                name, messages = _prompt(line, f"{path}:{number}")
-                if name in wanted:
-                    found[name] = messages
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    found: dict[str, Messages] = {
+        row["id"]: tuple(
+            {part: one[part] for part in ("role", "content")} for one in row["messages"]
+        )
+        for row in read_problems(path)
+        if row["id"] in wanted
+    }
     missing = [name for name in names if name not in found]
     if missing:
         raise UsageError(f"{path}: no prompt for {len(missing)} problems, such as {missing[0]!r}")
     return found
-
-
-def _prompt(line: bytes, place: str) -> tuple[str, Messages]:
-    try:
-        value = json.loads(line.decode())
-        messages = tuple(
-            {"role": str(one["role"]), "content": str(one["content"])} for one in value["messages"]
-        )
-        return str(value["id"]), messages
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UsageError(
-            f'{place}: expected {{"id": …, "messages": [{{"role": …, "content": …}}, …]}} '
-            f"({type(error).__name__}: {error})"
-        ) from error

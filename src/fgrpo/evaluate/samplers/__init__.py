@@ -5,15 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import UsageError, to_install
 
 if TYPE_CHECKING:
     from fgrpo.evaluate.samplers.base import Sampler, SamplingSettings
 
 # Kind: module, class, and how to install what it needs.
 SAMPLERS = {
-    "transformers": ("transformers", "TransformersSampler", "pip install 'fgrpo[transformers]'"),
-    "openai": ("openai", "OpenAISampler", "pip install 'fgrpo[evaluate]'"),
+    "transformers": ("transformers", "TransformersSampler", to_install("transformers")),
+    "openai": ("openai", "OpenAISampler", to_install("evaluate")),
     "vllm": ("vllm", "VLLMSampler", "pip install vllm"),
 }
 

@@ -8,7 +8,8 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
-from fgrpo.errors import UsageError
+from fgrpo.errors import UsageError, to_install
+from fgrpo.evaluate.samplers.local import refuse_missing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -50,6 +51,9 @@ def load_checkpoint(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if dtype != "auto" and not isinstance(getattr(torch, dtype, None), torch.dtype):
         raise UsageError(f"no dtype {dtype!r}: choose auto, float32, bfloat16 or float16")
+    refuse_missing(model)
+    if adapter is not None:
+        refuse_missing(adapter, "adapter")
     where: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     if gguf_file:
         where["gguf_file"] = gguf_file
@@ -76,7 +80,7 @@ def _with_adapter(network: Any, adapter: str) -> Any:
     try:
         import peft
     except ImportError as error:
-        raise UsageError("an adapter needs peft: pip install 'fgrpo[transformers]'") from error
+        raise UsageError(f"an adapter needs peft: {to_install('transformers')}") from error
     try:
         return peft.PeftModel.from_pretrained(network, adapter)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:

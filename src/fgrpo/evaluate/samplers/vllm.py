@@ -14,6 +14,7 @@ from vllm.lora.request import LoRARequest
 
 from fgrpo.errors import UsageError
 from fgrpo.evaluate.samplers.base import Completion, Usage
+from fgrpo.evaluate.samplers.local import refuse_missing
 from fgrpo.evaluate.samplers.prompting import plain_text
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class VLLMSampler:
     ) -> None:
         if batch < 1:
             raise UsageError(f"batch must be at least 1, got {batch}")
+        refuse_missing(model)
+        if adapter is not None:
+            refuse_missing(adapter, "adapter")
         self.usage = Usage()
         self._settings = settings
         self._greedy = settings.temperature == 0

@@ -24,7 +24,7 @@ _METHODS = ("_calculate_rewards", "_generate_and_score_completions")
 
 
 class FocalAdvantages:
-    r"""Mixin: multiplies the advantages of a GRPOTrainer by :math:`(1-\hat\mu)^\gamma`.
+    """Mixin: multiplies the advantages of a GRPOTrainer by ``(1 − success rate)^γ``.
 
     Put it before the trainer::
 

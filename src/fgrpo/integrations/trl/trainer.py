@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fgrpo.errors import to_install
 from fgrpo.integrations.trl.mixin import FocalAdvantages
 from fgrpo.integrations.trl.settings import FocalSettings
 
@@ -13,19 +14,19 @@ except ModuleNotFoundError as error:
     if error.name != "trl":
         raise
     raise ModuleNotFoundError(
-        "fgrpo.integrations.trl needs TRL: pip install 'fgrpo[trl]'", name="trl"
+        f"fgrpo.integrations.trl needs TRL: {to_install('trl')}", name="trl"
     ) from None
 
 
 @dataclass
 class FocalGRPOConfig(GRPOConfig):  # type: ignore[misc]
-    r"""TRL's GRPOConfig and the settings of the focal weight.
+    """TRL's GRPOConfig and the settings of the focal weight.
 
     Parameters
     ----------
     focal_gamma : float, default 0.5
-        Exponent γ of the group weight :math:`(1-\hat\mu)^\gamma`, finite and at least 0. The paper
-        uses 0.5 or 1; 0 trains bit for bit as GRPOTrainer does.
+        Exponent γ of the group weight ``(1 − success rate)^γ``, finite and at least 0. The
+        paper uses 0.5 or 1; 0 trains bit for bit as GRPOTrainer does.
     focal_reward : str, int or list of these, optional
         Name or index of the reward function that tells a correct completion; not needed if there
         is only one. Where several judge different prompts, all of them, as a list or with commas:

@@ -29,7 +29,7 @@ def f_grpo(
     epsilon: float = 1e-6,
     **_: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    r"""Return :math:`(1-\hat\mu)^\gamma` times verl's GRPO advantages.
+    """Return ``(1 − success rate)^γ`` times verl's GRPO advantages.
 
     Parameters
     ----------

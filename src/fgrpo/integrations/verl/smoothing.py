@@ -31,10 +31,10 @@ def differential_smoothing(
     epsilon: float = 1e-6,
     **_: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    r"""Return verl's GRPO advantages, shifted by each rollout's own log-probability.
+    """Return verl's GRPO advantages, shifted by each rollout's own log-probability.
 
-    :math:`A_i - \gamma_p \log \pi_{old}(y_i|x)` for a correct rollout and
-    :math:`A_i + \gamma_n \log \pi_{old}(y_i|x)` for a wrong one, in every group, those without a
+    ``A − γ_p·log π_old(y|x)`` for a correct rollout and
+    ``A + γ_n·log π_old(y|x)`` for a wrong one, in every group, those without a
     signal too. Needs a ``focal_*`` trainer: verl hands no log-probabilities to an estimator. Of an
     agent loop with several outputs it is the last one's.
 

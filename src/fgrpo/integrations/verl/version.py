@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fgrpo.errors import UsageError
 
 SUPPORTED_VERL = ("0.9.1",)
+"""Versions of verl that were tested."""
 
 
 @cache

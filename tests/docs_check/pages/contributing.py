@@ -1,0 +1,6 @@
+"""CONTRIBUTING.md."""
+
+NOT_RUN = {
+    r"^make setup": "the environment this may run in",
+    r"^make test": "CI runs it beside this",
+}

@@ -1,0 +1,7 @@
+"""docs/own-trainer.md, as it stands: what it shows as printed is what is printed."""
+
+
+def check(names, printed):
+    from docs_check.small import require_outputs
+
+    require_outputs("docs/own-trainer.md", printed)
