@@ -41,15 +41,6 @@ ONLY = {
     "integrations.verl": MATHEMATICS | {"integrations"},
 }
 
-EXCEPTIONS = {
-    ("fgrpo.evaluate.table", "fgrpo.diagnose.tally"): (
-        "the table at the end of an evaluation reads records as a comparison does"
-    ),
-    ("fgrpo.evaluate.table", "fgrpo.diagnose.quality"): (
-        "and counts cut and unjudged samples as a comparison does"
-    ),
-}
-
 # Packages that a plain install lacks and that importing a module of the part may need.
 OPTIONAL = {
     "evaluate": {"httpx2", "safetensors", "tenacity", "torch", "transformers", "vllm"},
@@ -163,21 +154,9 @@ def test_imports_point_downwards():
     imports = inner_imports()
     assert len(imports) > 300  # all of them are seen
     upwards = [
-        str(one)
-        for one in imports
-        if LEVEL[part_of(one.target)] >= LEVEL[part_of(one.module)]
-        and (one.module, one.target) not in EXCEPTIONS
+        str(one) for one in imports if LEVEL[part_of(one.target)] >= LEVEL[part_of(one.module)]
     ]
     assert not upwards, "\n".join(upwards)
-
-
-def test_exceptions_are_still_needed():
-    upwards = {
-        (one.module, one.target)
-        for one in inner_imports()
-        if LEVEL[part_of(one.target)] >= LEVEL[part_of(one.module)]
-    }
-    assert EXCEPTIONS.keys() <= upwards
 
 
 def test_the_weight_and_its_integrations_import_mathematics_only():

@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from fgrpo.cli import app
+from fgrpo.verify.registry import VERIFIERS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -167,6 +168,14 @@ def test_the_page_of_recipes_has_every_field_of_the_shipped_ones():
     rows = recipe_fields.fields(recipe_fields.Recipe.model_json_schema()).splitlines()
     assert "| `size` | integer ≥ 5 and ≤ 65 | `9` | Rows and columns, odd. |" in rows
     assert "| `name` | text | required |  |" in rows
+
+
+@pytest.mark.parametrize("page", ["evaluate", "security"])
+def test_the_tables_of_verifiers_have_them_all(page):
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| verifier \|.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    told = [name for row in table.splitlines() for name in re.findall("`(.*?)`", row.split("|")[1])]
+    assert sorted(told) == sorted([*VERIFIERS, "package.module:function"])
 
 
 def test_docstrings_become_markdown():

@@ -15,9 +15,10 @@ def python(code: str) -> str:
     return done.stdout
 
 
-def test_import_loads_nothing_heavy() -> None:
-    code = f"import sys, fgrpo; print([name for name in {HEAVY!r} if name in sys.modules])"
-    assert python(code).strip() == "[]"
+@pytest.mark.parametrize(("module", "but"), [("fgrpo", []), ("fgrpo.diagnose", ["pydantic"])])
+def test_import_loads_nothing_heavy(module: str, but: list[str]) -> None:
+    code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert python(code).strip() == str(but)
 
 
 def test_import_takes_little_more_than_numpy() -> None:

@@ -264,3 +264,11 @@ def test_another_commands_page_is_not_overwritten(tmp_path: Path) -> None:
         opened(tmp_path, SMALL, NOTE),
     ):
         raise AssertionError("opened")
+
+
+def test_a_long_difference_is_named_and_not_quoted():
+    many = [{"name": "x" * 50} for _ in range(10)]
+    assert differences({"arms": many, "steps": 1}, {"arms": many[:1], "steps": 2}) == [
+        "arms differs",
+        "steps is 1 there, 2 here",
+    ]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RECIPE_FILE = "recipe.yaml"
 ENVIRONMENT_FILE = "environment.json"
 LOCK_FILE = "lock"
+_LONGEST_DIFFERENCE = 200  # characters told of one field
 PAGE_FILE = "report.html"  # written at the end of a run, so never without its recipe
 
 
@@ -194,14 +195,17 @@ def clear(folder: Path) -> None:
 
 
 def differences(there: Any, here: Any, field: str = "") -> list[str]:
-    """List the fields that differ, as 'field is value there, value here'."""
+    """List the fields that differ, as 'field is value there, value here', if that is short."""
     if isinstance(there, dict) and isinstance(here, dict):
         keys = [*there, *(key for key in here if key not in there)]
         pairs = [(str(key), there.get(key), here.get(key)) for key in keys]
     elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
         pairs = [(str(i), a, b) for i, (a, b) in enumerate(zip(there, here, strict=True))]
     else:
-        return [] if there == here else [f"{field} is {there!r} there, {here!r} here"]
+        told = f"{field} is {there!r} there, {here!r} here"
+        if len(told) > _LONGEST_DIFFERENCE:
+            told = f"{field} differs"
+        return [] if there == here else [told]
     return [
         line
         for key, a, b in pairs

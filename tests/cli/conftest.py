@@ -1,5 +1,7 @@
 """The command line, run in the test's own process."""
 
+from pathlib import Path
+
 import pytest
 
 from fgrpo.cli import main
@@ -17,5 +19,38 @@ def command_line(monkeypatch, capsys):
         except SystemExit as end:
             code = end.code
         return code, *capsys.readouterr()
+
+    return run
+
+
+class Written:
+    """Stands in for the writer, which draws figures for a second or two."""
+
+    def __init__(self):
+        self.plan = self.batch = self.made_by = self.folder = None
+
+    def __call__(self, plan, folder, *, made_by, batch):
+        self.plan, self.folder, self.made_by, self.batch = plan, folder, made_by, batch
+        return Path(folder) / "report.html"
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """Keep what ``fgrpo plan`` would write."""
+    found = Written()
+    monkeypatch.setattr("fgrpo.plan.write.write_plan", found)
+    return found
+
+
+@pytest.fixture
+def planned(command_line, written, monkeypatch):
+    """Run ``fgrpo plan``; return what it said, lines and columns kept."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments):
+        code, out, err = command_line("plan", *arguments)
+        assert code == 0, err
+        assert err == ""
+        return out
 
     return run

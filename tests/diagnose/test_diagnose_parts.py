@@ -10,13 +10,13 @@ from scipy import stats
 from fgrpo.compare import Comparison
 from fgrpo.diagnose.changed import changed_problems
 from fgrpo.diagnose.curves import crossing_words, find_crossing, mean_at_every_k
+from fgrpo.diagnose.flaws import warnings
 from fgrpo.diagnose.holm import holm
 from fgrpo.diagnose.names import shortened
-from fgrpo.diagnose.quality import Quality, warnings
 from fgrpo.diagnose.result import Contrast
 from fgrpo.diagnose.signflip import sign_flip_p
 from fgrpo.passk import pass_at_k
-from fgrpo.records import Counts
+from fgrpo.records import Counts, Quality
 
 
 def counts(n, c):

@@ -8,14 +8,10 @@ import numpy as np
 import pytest
 from diagnose_examples import write_records
 
-from fgrpo.diagnose.analysis import diagnose
-from fgrpo.diagnose.arms import check_distinct, labels, read_arms
-from fgrpo.diagnose.matching import match
-from fgrpo.diagnose.quality import quality
-from fgrpo.diagnose.sentences import verdicts
-from fgrpo.diagnose.tally import read_run
+from fgrpo.diagnose import diagnose, match, read_arms, verdicts
+from fgrpo.diagnose.arms import check_distinct, labels
 from fgrpo.errors import UsageError
-from fgrpo.records import Record, RecordError, RecordStore, read_counts
+from fgrpo.records import Record, RecordError, RecordStore, quality, read_counts, read_run
 
 
 def test_a_run_holds_what_its_records_say(tmp_path):
@@ -144,7 +140,7 @@ def test_memory_grows_with_problems_not_with_samples(tmp_path):
     code = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from fgrpo.diagnose.tally import read_run\n"
+        "from fgrpo.records import read_run\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "run = read_run(Path(sys.argv[1]))\n"
         "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"

@@ -13,13 +13,18 @@ import numpy as np
 import pytest
 
 from fgrpo.errors import UsageError
+from fgrpo.evaluate.benchmark import GeneratedBenchmark
+from fgrpo.evaluate.benchmarks import BENCHMARKS
 from fgrpo.evaluate.loading import load
 from fgrpo.maze import generate, solve
 from fgrpo.verify import maze, reasoning_gym
 
 pytestmark = pytest.mark.slow
 
-GENERATED = ("reasoning-gym-in", "reasoning-gym-out", "mazes", "reasoning-gym:gcd")
+GENERATED = (
+    *(name for name, one in BENCHMARKS.items() if isinstance(one, GeneratedBenchmark)),
+    "reasoning-gym:gcd",
+)
 DIGESTS = {
     "reasoning-gym-in": "84fa0270a925",
     "reasoning-gym-out": "1be24bb84f1b",

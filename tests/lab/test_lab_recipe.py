@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import inspect
 import re
 
 import pytest
 import yaml
 
+from fgrpo.cli.run import run
 from fgrpo.errors import UsageError
 from fgrpo.lab.model import Decoder
-from fgrpo.lab.recipe import DEFAULT_RECIPE, choose_arms, load_recipe
+from fgrpo.lab.recipe import choose_arms, load_recipe
 from fgrpo.lab.settings import Recipe
 from fgrpo.maze import VOCAB_SIZE
 from fgrpo.recipes import shipped
@@ -103,7 +105,7 @@ def test_every_weighted_arm_is_compared_with_the_plain_one_of_its_size(name):
 
 
 def test_the_default_recipe_is_shipped():
-    assert DEFAULT_RECIPE in shipped()
+    assert inspect.signature(run).parameters["recipe"].default in shipped()
 
 
 def test_arms_inherit_what_train_says(load):

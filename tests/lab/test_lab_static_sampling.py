@@ -1,24 +1,21 @@
+"""Static sampling: exact log-probabilities and frequencies, and the same rollouts as `sample`."""
+
 from __future__ import annotations
 
 import copy
 import gc
 import itertools
 import weakref
-from contextlib import contextmanager, nullcontext
-from types import SimpleNamespace
 
 import pytest
 import torch
 from scipy.stats import chisquare
-from torch.utils._python_dispatch import TorchDispatchMode
+from static_rollouts import EOS, PAD, count_moves, random_prompts, random_uniforms, seeded
 
 from fgrpo.lab import static_sampling
 from fgrpo.lab.graphs import Graphs
 from fgrpo.lab.sampling import Options, Rollouts, sample
-from fgrpo.lab.static_cache import CacheLayout, Caches, narrower
 from fgrpo.lab.static_sampling import sample_static, sample_with
-
-PAD, EOS = 0, 1
 
 
 @pytest.fixture(
@@ -32,27 +29,6 @@ PAD, EOS = 0, 1
 )
 def device(request):
     return torch.device(request.param)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def random_prompts(groups, length, device, vocab=8, seed=0):
-    return torch.randint(0, vocab, (groups, length), generator=seeded(seed)).to(device)
-
-
-def random_uniforms(tokens, rollouts, device, seed=0):
-    return torch.rand(tokens, rollouts, generator=seeded(seed), dtype=torch.float64).to(device)
-
-
-def count_moves(monkeypatch):
-    moves = []
-    original = Caches.move
-    monkeypatch.setattr(
-        Caches, "move", lambda self, *a: moves.append((a[0], a[1].layout)) or original(self, *a)
-    )
-    return moves
 
 
 @torch.no_grad()
@@ -338,191 +314,6 @@ def test_buffers_go_with_their_model(device, make_model):
     del model
     gc.collect()
     assert sampler() is None
-
-
-# --- layouts ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_a_narrower_layout_holds_every_rollout_once_beside_its_prompt(seed):
-    generator = seeded(seed)
-    groups, size = 40, [1, 3, 8, 32][seed % 4]
-    layout = CacheLayout(groups, size, 20, 64)
-    rollouts = torch.arange(groups * size)
-    slot_group = torch.arange(groups)
-    moved = 0
-    for length in range(8, 64, 8):
-        over = torch.rand(len(rollouts), generator=generator) < 0.25
-        rollouts = rollouts.masked_fill(over, -1)
-        if (rollouts < 0).all():
-            break
-        move = narrower(layout, rollouts, size, length, layout.held)
-        if move is None:
-            continue
-        new = move.layout
-        assert new.held <= layout.held
-        assert new.work(length) <= 0.75 * layout.work(length)
-        there = move.rollouts >= 0
-        assert sorted(move.rollouts[there].tolist()) == sorted(rollouts[rollouts >= 0].tolist())
-        assert torch.equal(rollouts[move.row][there], move.rollouts[there])
-        slot_group = slot_group[move.slot]
-        of_row = slot_group.repeat_interleave(new.width)
-        assert torch.equal(of_row[there], move.rollouts[there] // size)
-        assert len(move.slot) == new.slots
-        layout, rollouts, moved = new, move.rollouts, moved + 1
-    assert moved
-
-
-def test_a_layout_stays_while_little_would_be_saved():
-    layout = CacheLayout(8, 4, 20, 64)
-    rollouts = torch.arange(32)
-    assert narrower(layout, rollouts, 4, 32, layout.held) is None
-    # One of each group is over: rows of width 2 or 1 would need more prompts, and no less rows.
-    one_over = rollouts.masked_fill(rollouts % 4 == 0, -1)
-    assert narrower(layout, one_over, 4, 32, layout.held) is None
-    half_over = rollouts.masked_fill(rollouts % 4 < 2, -1)
-    move = narrower(layout, half_over, 4, 32, layout.held)
-    assert move is not None
-    assert move.layout == layout._replace(width=2)
-    assert narrower(layout, half_over, 4, 32, move.layout.held - 1) is None  # it must fit
-
-
-# --- capture, without a GPU ---------------------------------------------------------------------
-
-WAITS = ("_local_scalar_dense", "nonzero", "unique", "masked_select", "is_nonzero", "equal.")
-
-
-class Tape(TorchDispatchMode):
-    """A stand-in for a CUDA graph: kernels on given addresses, without their Python.
-
-    Replaying does the recorded operations on the recorded tensors; what Python computed while
-    recording is frozen. Capturing leaves all memory as it was, and refuses what waits for the host.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.calls, self.undo = [], []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        by_mask = "index" in str(func) and any(
-            x.dtype == torch.bool
-            for x in itertools.chain(*(a for a in args if isinstance(a, list | tuple)))
-            if isinstance(x, torch.Tensor)
-        )
-        waits = by_mask or any(wait in str(func) for wait in WAITS)
-        assert not waits, f"{func} waits for the host"
-        if func._schema.is_mutable:
-            self.undo += [(x, x.clone()) for x in args if isinstance(x, torch.Tensor)]
-        out = func(*args, **kwargs)
-        self.calls.append((func, args, kwargs, out))
-        return out
-
-    def rewind(self):
-        for tensor, before in reversed(self.undo):
-            tensor.copy_(before)
-
-    def replay(self):
-        for func, args, kwargs, out in self.calls:
-            fresh = func(*args, **kwargs)
-            if func.is_view or func._schema.is_mutable:
-                continue
-            pairs = zip(out, fresh, strict=True) if isinstance(out, tuple) else [(out, fresh)]
-            for kept, new in pairs:
-                kept.copy_(new)
-
-
-@pytest.fixture
-def tapes(monkeypatch):
-    made = []
-
-    def new():
-        made.append(Tape())
-        return made[-1]
-
-    @contextmanager
-    def capture(tape, pool):
-        assert pool == "pool"
-        with tape:
-            yield
-        tape.rewind()
-
-    stream = SimpleNamespace(wait_stream=lambda other: None)
-    for name, stand_in in {
-        "Stream": lambda: stream,
-        "current_stream": lambda: stream,
-        "stream": lambda s: nullcontext(),
-        "graph_pool_handle": lambda: "pool",
-        "CUDAGraph": new,
-        "graph": capture,
-    }.items():
-        monkeypatch.setattr(torch.cuda, name, stand_in)
-    monkeypatch.setattr(static_sampling, "Graphs", lambda capturing: Graphs(True))
-    return made
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("temperature", [1.0, 0.5, 0.0])
-def test_a_step_can_be_captured_and_replayed(
-    temperature, precision, tapes, make_model, monkeypatch
-):
-    cpu = torch.device("cpu")
-    monkeypatch.setattr(static_sampling, "BUCKET", 8)
-    moves = count_moves(monkeypatch)
-    replayed, called = (make_model(seed=1, spread=0.25) for _ in "12")
-    prompts, options = random_prompts(5, 6, cpu), Options(21, EOS, PAD, temperature)
-    captured = []
-    for seed in (3, 3, 4):
-        uniforms = random_uniforms(21, 5 * 8, cpu, seed=seed)
-        ours = sample_with(replayed, prompts, uniforms, options, precision, segment=4)
-        captured.append(len(tapes))
-        with monkeypatch.context() as context:
-            context.setattr(static_sampling, "Graphs", lambda capturing: Graphs(False))
-            theirs = sample_with(called, prompts, uniforms, options, precision, segment=4)
-        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
-        with torch.no_grad():
-            for model in (replayed, called):  # new weights, old tapes
-                model.layers[0].self_attn.o_proj.weight.add_(0.1)
-    assert captured[0] >= 3  # a shape at least for each length
-    if temperature:
-        assert moves
-    else:
-        assert captured[1] <= captured[0] + 8
-    assert captured[2] <= len(moves) + 12
-
-
-def test_a_tape_refuses_to_wait(tapes):
-    x = torch.zeros(3)
-    for step in (x.sum().item, x.nonzero, lambda: x[x > 0]):
-        with pytest.raises(AssertionError, match="waits"), Tape():
-            step()
-
-
-def test_warming_up_and_capturing_leave_the_counters(tapes):
-    counter, seen = torch.zeros(1), torch.zeros(8)
-
-    def step():
-        seen.index_copy_(0, counter.long(), counter + 10)
-        counter.add_(1)
-
-    graphs = Graphs(True)
-    graphs.run("a", step, [counter], 2)
-    assert counter.tolist() == [2]
-    graphs.run("a", step, [counter], 3)
-    assert seen.tolist() == [10, 11, 12, 13, 14, 0, 0, 0]
-    assert len(graphs) == len(tapes) == 1
-    graphs.run("b", step, [counter], 1)
-    assert len(graphs) == 2
-
-
-def test_graphs_are_bounded(tapes, monkeypatch):
-    monkeypatch.setattr("fgrpo.lab.graphs.MOST_GRAPHS", 3)
-    counter = torch.zeros(1)
-    graphs = Graphs(True)
-    for key in range(5):
-        graphs.run(key, lambda: counter.add_(1), [counter], 1)
-    assert counter.tolist() == [5]
-    assert len(graphs) == 2
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -9,12 +10,14 @@ import torch
 from fgrpo.errors import RunError
 from fgrpo.lab import train, update
 from fgrpo.lab.sampling import sample
-from fgrpo.lab.settings import Recipe, TrainSettings
+from fgrpo.lab.settings import CLIP_BOUNDS, Recipe, TrainSettings
 from fgrpo.lab.update import apply_gradient, make_optimizer, policy_update
 from fgrpo.lab.weights import load_model, save_model
 
 PAD, EOS = 0, 1
 METHODS = {"grpo": (0.2, 0.2), "dapo": (0.2, 0.28), "cispo": (1.0, 5.0)}
+# Temperature and noise at which the clips matter.
+SAMPLED = {"grpo": (1.0, 0.4), "dapo": (0.7, 0.4), "cispo": (1.0, 1.5)}
 
 
 def seeded(seed=0):
@@ -78,15 +81,19 @@ def plain_loss(model, batch, method, bounds, aggregate, temperature, groups, sep
     return loss, n_low / max(n_active, 1), n_high / max(n_active, 1)
 
 
+def test_every_method_is_tested_with_the_papers_bounds():
+    assert METHODS == CLIP_BOUNDS
+    assert METHODS.keys() == update.LOSSES.keys()
+    assert set(METHODS) == set(get_args(TrainSettings.model_fields["method"].annotation))
+
+
 @pytest.mark.parametrize("micro_batch_tokens", [1, 32, 4096])
 @pytest.mark.parametrize("aggregate", ["token_mean", "sequence_mean"])
-@pytest.mark.parametrize(
-    ("method", "temperature", "noise"),
-    [("grpo", 1.0, 0.4), ("dapo", 0.7, 0.4), ("cispo", 1.0, 1.5)],
-)
+@pytest.mark.parametrize("method", METHODS)
 def test_the_gradient_is_the_plain_one(
-    method, temperature, noise, aggregate, micro_batch_tokens, make_model, make_batch, separate
+    method, aggregate, micro_batch_tokens, make_model, make_batch, separate
 ):
+    temperature, noise = SAMPLED[method]
     model = make_model(seed=2)
     batch = make_batch(model, temperature=temperature, noise=noise)
     settings = settings_of(
@@ -116,7 +123,7 @@ def test_the_gradient_is_the_plain_one(
     assert figures["grad_norm"] == pytest.approx(norm, rel=1e-4)
 
 
-@pytest.mark.parametrize("method", ["grpo", "dapo", "cispo"])
+@pytest.mark.parametrize("method", METHODS)
 def test_given_bounds_replace_those_of_the_method(method, make_model, make_batch, separate):
     model = make_model(seed=2)
     batch = make_batch(model)

@@ -3,11 +3,13 @@
 import csv
 import io
 import re
+import signal
 from importlib.resources import files
 
 import pytest
 
 from fgrpo.cli import main
+from fgrpo.cli.stopping import stoppable
 from fgrpo.reproduce.catalogue import ITEMS
 from fgrpo.reproduce.item import NOT_RUN
 
@@ -191,6 +193,30 @@ def test_a_place_that_cannot_be_written_is_told_first(reproduce, tmp_path):
         assert (code, printed) == (1, "")
         assert error.startswith("fgrpo: file")
         assert "could not be written" in error
+
+
+@pytest.fixture
+def signals_as_before():
+    """Put back what a stopped command leaves to the end of its process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals_as_before")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_during_a_run_ends_with_its_code(reproduce, monkeypatch, name):
+    number = signal.Signals[name]
+
+    def interrupted(*_, **__):
+        with stoppable():
+            signal.raise_signal(number)
+
+    monkeypatch.setattr("fgrpo.cli.simulate.sweep_and_report", interrupted)
+    code, printed, error = reproduce("--item", "figure-2")
+    assert (code, printed) == (128 + number, "")
+    assert error == "\nStopped. The same command goes on from here.\n"
 
 
 def test_the_command_that_makes_an_item_again_has_its_arms():

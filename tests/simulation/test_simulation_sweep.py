@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from fgrpo.errors import RunError, UsageError
+from fgrpo.recipes import shipped
+from fgrpo.recipes.load import load
 from fgrpo.simulation.policy_file import read_policy
 from fgrpo.simulation.result import load_sweep
 from fgrpo.simulation.settings import SimulationRecipe
@@ -25,6 +27,13 @@ def recipe(**changes):
         "steps": 30,
     }
     return SimulationRecipe.model_validate(small | changes)
+
+
+@pytest.mark.parametrize("name", shipped("simulate"))
+def test_every_shipped_recipe_is_valid(name):
+    found = load(SimulationRecipe, name, folder="simulate")
+    assert found.name == name
+    assert found.description
 
 
 def sweep(folder, changes=None, **options):

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from hostile import Hostile, boxed, corpus
+from hostile import Hostile, corpus
+from hostile_forms import boxed
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 

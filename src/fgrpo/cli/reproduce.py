@@ -58,8 +58,8 @@ def reproduce(
     """Make figures and tables of the paper, each beside the paper's own numbers.
 
     Every item is one command: --item figure-2. What needs training or simulation is run, or gone on
-    with, in the folders that `fgrpo run` and `fgrpo simulate` use; a finished run is only read. The
-    language-model tables show the paper's numbers. All results so far make one page.
+    with, in the folders that `fgrpo run` and `fgrpo simulate` use; a finished run is not made
+    again. The language-model tables show the paper's numbers. All results so far make one page.
     """
     from fgrpo.reproduce.catalogue import ITEMS, chosen
     from fgrpo.reproduce.page import PAGE_NAME, write_page
@@ -78,11 +78,12 @@ def reproduce(
         raise UsageError(f"--page {page}: is a folder; name a file, such as {page / PAGE_NAME}")
     for folder in (results, page.parent):
         make_folder(folder)
-    with stoppable():
-        for item in to_make:
+    for item in to_make:
+        runs.prepare(item)
+        with stoppable():
             _make(item, runs, results)
-        with locked(results / LOCK_FILE, wait=_WAIT):
-            write_page(results, page)
+    with stoppable(), locked(results / LOCK_FILE, wait=_WAIT):
+        write_page(results, page)
     print(f"\nPage: {page}")
 
 
@@ -127,6 +128,13 @@ class _Runs:
             self._recipe_and_arms()
         elif self.patterns:
             raise UsageError("--arms: none of these items trains; it is for those of the maze")
+
+    def prepare(self, item: Item) -> None:
+        """Run what an item needs; a signal then ends it as it ends `fgrpo run`."""
+        if item.needs == "simulation":
+            self.simulation()
+        elif item.needs == "maze":
+            self.maze()
 
     def command(self, item: Item) -> str:
         """Return what makes an item again."""

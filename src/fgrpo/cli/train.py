@@ -41,7 +41,8 @@ def train(
       `reasoning-gym:TASK`
     - `--method grpo|dapo|cispo`: the paper's loss and bounds (default grpo)
     - `--focal_gamma`: exponent of the weight (default 0.5; 0 is plain TRL)
-    - `--verifier maths|exact|multiple-choice|reasoning-gym|package.module:function`
+    - `--verifier`: what judges answers (default the data set's own, or maths); `--help_all` lists
+      them
     - `--system_prompt`, `--use_chat_template`, `--max_prompt_tokens`, `--prompt_column`,
       `--answer_column`, `--eval_dataset_name`
     - `--resume_from_checkpoint true`: go on from the last checkpoint of `--output_dir`

@@ -14,11 +14,12 @@ from fgrpo.compare.macro import benchmark_of, compare_macro, compare_macro_and_s
 from fgrpo.compare.result import MACRO
 from fgrpo.diagnose.changed import changed_problems
 from fgrpo.diagnose.curves import Curve, find_crossing, mean_at_every_k
+from fgrpo.diagnose.flaws import warnings
 from fgrpo.diagnose.holm import holm
 from fgrpo.diagnose.matching import shown
-from fgrpo.diagnose.quality import quality, warnings
 from fgrpo.diagnose.result import Contrast, Diagnosis, Scope
 from fgrpo.diagnose.signflip import sign_flip_p
+from fgrpo.records import quality
 from fgrpo.report.verdict import UNKNOWN
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fgrpo.diagnose.tally import Run, read_run
 from fgrpo.errors import UsageError
 from fgrpo.evaluate.folder import RECORDS
+from fgrpo.records import Run, read_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

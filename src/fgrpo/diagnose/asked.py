@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fgrpo.diagnose.arms import Arm
-    from fgrpo.diagnose.tally import Run
+    from fgrpo.records import Run
 
 # What an evaluation keeps of how it sampled; the model itself is meant to differ.
 _SETTINGS = ("temperature", "top_p", "max_tokens", "system", "thinking", "chat", "stop")

@@ -11,8 +11,8 @@ from fgrpo.report.verdict import HIGHER, LOWER
 
 if TYPE_CHECKING:
     from fgrpo.diagnose.changed import ChangedProblem
-    from fgrpo.diagnose.quality import Quality
     from fgrpo.diagnose.result import Diagnosis, Scope
+    from fgrpo.records import Quality
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from fgrpo.diagnose.names import shortened
 from fgrpo.presentation.figures import HEIGHT, WIDTH, DrawnFigure, render
 from fgrpo.presentation.numbers import in_points, percent
 from fgrpo.presentation.series import arm_style, base_style
-from fgrpo.report.figures import count_both_ways, percent_axis, spaced
+from fgrpo.report.figures import count_both_ways, shown_ks, within_percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +85,7 @@ def scope_figures(found: Diagnosis, scope: Scope) -> list[DrawnFigure]:
 
 def _k_axis(axes: Axes, ks: Sequence[int]) -> None:
     axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator(spaced([k for k in ks if _round(k, ks)])))
+    axes.xaxis.set_major_locator(FixedLocator(shown_ks([k for k in ks if _round(k, ks)])))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{k:g}"))
     axes.set_xlabel("k (samples allowed)")
 
@@ -104,7 +104,7 @@ def _curves(found: Diagnosis, scope: Scope, styles: Sequence[SeriesStyle], end: 
             axes.plot(curve.ks, 100 * curve.mean, **style.main())
         _k_axis(axes, scope.curves[0].ks)
         axes.set_ylabel("solved: pass@k (%)")
-        percent_axis(axes)
+        within_percent(axes)
 
     bands = _CAPTION if np.isfinite(scope.curves[0].low).all() else "No bands: too few problems."
     shown = "; ".join(

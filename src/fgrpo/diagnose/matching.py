@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from fgrpo.diagnose.arms import Arm
-    from fgrpo.diagnose.tally import Run
+    from fgrpo.records import Run
 
 UNNAMED = "unnamed benchmark"
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fgrpo.diagnose.arms import Arm
     from fgrpo.diagnose.changed import Changed
     from fgrpo.diagnose.curves import Crossing, Curve
-    from fgrpo.diagnose.quality import Quality
+    from fgrpo.records import Quality
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,9 @@ import numpy as np
 from fgrpo.compare.levels import Level, levels, subset_sizes
 from fgrpo.compare.macro import benchmark_of
 from fgrpo.compare.result import MACRO
-from fgrpo.diagnose.quality import Quality, quality
-from fgrpo.diagnose.tally import Run, read_run
 from fgrpo.evaluate.folder import RECORDS, TABLE
 from fgrpo.files import write_text
+from fgrpo.records import Quality, Run, quality, read_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

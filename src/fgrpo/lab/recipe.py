@@ -12,8 +12,6 @@ from fgrpo.recipes.load import load
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-DEFAULT_RECIPE = "maze-small"
-
 
 def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe of the lab, as `fgrpo.recipes.load.load` does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
@@ -18,12 +18,20 @@ from fgrpo.lab.packing import (
     split,
 )
 from fgrpo.lab.sampling import Rollouts, autocast
-from fgrpo.objective import cispo_loss, dapo_loss
+from fgrpo.objective import PolicyLoss, cispo_loss, dapo_loss
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fgrpo.lab.model import Decoder
     from fgrpo.lab.settings import OptimizerSettings, TrainSettings
-    from fgrpo.objective import PolicyLoss
+
+# Of each method. GRPO and DAPO differ in their bounds alone.
+LOSSES: Final[dict[str, Callable[..., PolicyLoss]]] = {
+    "grpo": dapo_loss,
+    "dapo": dapo_loss,
+    "cispo": cispo_loss,
+}
 
 
 def make_optimizer(model: Decoder, settings: OptimizerSettings) -> torch.optim.AdamW:
@@ -171,6 +179,4 @@ def _loss(
         responses.mask,
     )
     options: dict[str, Any] = {"aggregate": settings.aggregate, "normalizer": normalizer}
-    if settings.method == "cispo":
-        return cispo_loss(*arguments, clip_low=low, clip_high=high, **options)
-    return dapo_loss(*arguments, clip_low=low, clip_high=high, **options)
+    return LOSSES[settings.method](*arguments, clip_low=low, clip_high=high, **options)

@@ -12,10 +12,12 @@ or torn (it does not parse: ignored by readers, cut off when a writer opens the 
 
 - ``record.py``: `Record`, `Counts`, `RecordError`
 - ``scan.py``: the line format, `read_records`, `read_counts`
+- ``run.py``: `read_run`, which also counts samples cut off or not judged; `quality`, their shares
 - ``store.py``: `RecordStore`, the one writer
 """
 
 from fgrpo.records.record import MAX_SAMPLES, Counts, Record, RecordError
+from fgrpo.records.run import Quality, Run, quality, read_run
 from fgrpo.records.scan import SCHEMA_VERSION, read_counts, read_records
 from fgrpo.records.store import RecordStore
 
@@ -23,9 +25,13 @@ __all__ = [
     "MAX_SAMPLES",
     "SCHEMA_VERSION",
     "Counts",
+    "Quality",
     "Record",
     "RecordError",
     "RecordStore",
+    "Run",
+    "quality",
     "read_counts",
     "read_records",
+    "read_run",
 ]

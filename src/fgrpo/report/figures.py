@@ -52,11 +52,11 @@ def _pass_at_k(
             _curve(axes, numbers.ks, numbers.curve(name), styles[name])
 
     def finish(axes: Axes) -> None:
-        shown = spaced(numbers.ks)
+        shown = shown_ks(numbers.ks)
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_locator(FixedLocator(shown[::-2][::-1] if sweep else shown))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{k:g}"))
-        percent_axis(axes)
+        within_percent(axes)
 
     bands = "No bands: too few mazes."
     if np.isfinite(numbers.curves[0].low).all():
@@ -96,7 +96,7 @@ def _curve(axes: Axes, ks: Sequence[int], curve: Curve, style: SeriesStyle) -> N
     axes.plot(ks, 100 * curve.mean, **style.main())
 
 
-def spaced(ks: Sequence[int]) -> list[int]:
+def shown_ks(ks: Sequence[int]) -> list[int]:
     """Leave out the last power of two if its label would touch that of n."""
     shown = list(ks)
     if len(shown) > 2 and shown[-1] < 1.6 * shown[-2]:
@@ -125,7 +125,7 @@ def _during_training(data: RunData, styles: Styles, sweep: Sweep | None, k: int)
 
     def finish(axes: Axes) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(4 if sweep else 6, integer=True))
-        percent_axis(axes)
+        within_percent(axes)
 
     several = len(data.recipe.seeds) > 1
     what = "solved by a single sample" if k == 1 else f"solved by at least one of {k} samples"
@@ -308,7 +308,7 @@ def rate_shares(runs: Sequence[Counts]) -> np.ndarray[tuple[int], np.dtype[np.fl
     return shares / len(runs)
 
 
-def percent_axis(axes: Axes) -> None:
+def within_percent(axes: Axes) -> None:
     """Keep the axis within 0 to 100, with a little room for markers at the ends."""
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -1.5), min(high, 101.5))

@@ -11,7 +11,7 @@ from fgrpo.presentation.axes import size_axis
 from fgrpo.presentation.figures import DrawnFigure, draw_panels, save
 from fgrpo.presentation.numbers import in_points, percent
 from fgrpo.report.data import BASE
-from fgrpo.report.figures import percent_axis
+from fgrpo.report.figures import within_percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +52,7 @@ def _levels(found: SweepNumbers, styles: Mapping[str, SeriesStyle]) -> DrawnFigu
             )
             _lines(axes, found, styles, [(p, p.levels[place][1:]) for p in found.points])
             axes.set_ylabel(f"mazes solved: pass@{found.ks[place]} (%)")
-            percent_axis(axes)
+            within_percent(axes)
 
         return paint
 

@@ -17,6 +17,7 @@ from fgrpo.plan.batches.trl import TrlBatch
 from fgrpo.train.batches import require_whole_groups
 from fgrpo.train.methods import METHODS
 from fgrpo.train.recipe import as_words, check_shapes, read_recipe, recipe_path
+from fgrpo.verify.registry import choices
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -81,8 +82,7 @@ class TrainArguments:
     verifier: str | None = field(
         default=None,
         metadata={
-            "help": "maths, exact, multiple-choice, reasoning-gym, or package.module:function. "
-            "Default: the data set's own, or maths."
+            "help": f"What judges answers: {choices()}. Default: the data set's own, or maths."
         },
     )
     method: str = field(

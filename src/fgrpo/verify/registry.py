@@ -40,7 +40,13 @@ VERIFIERS = {
     "maze": Verifier("fgrpo.verify.maze:verify"),
 }
 
+_OWN = "package.module:function"
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def choices() -> str:
+    """List for a help text what can be named: all verifiers that need no leave, and one's own."""
+    return ", ".join([*(name for name, one in VERIFIERS.items() if not one.unsafe), f"or {_OWN}"])
 
 
 def find(name: str) -> Verifier:
@@ -68,6 +74,5 @@ def find(name: str) -> Verifier:
                 )
             return Verifier(name)
     raise UsageError(
-        f"no verifier {name!r}; there are {', '.join(VERIFIERS)}, "
-        "and your own as 'package.module:function'"
+        f"no verifier {name!r}; there are {', '.join(VERIFIERS)}, and your own as {_OWN!r}"
     )

@@ -30,9 +30,8 @@ def own(path: Path) -> OwnBenchmark:
       not say it;
     - ``answer``: what the verifier compares with;
     - ``id``, optional: the problem's name, a string or integer; otherwise the row's number;
-    - ``verifier``, optional: ``maths`` (the default), ``exact``, ``multiple-choice``,
-      ``instructions``, ``reasoning-gym``, ``maze``, or ``package.module:function`` for one of the
-      user's own.
+    - ``verifier``, optional: a name of `fgrpo.verify.registry.VERIFIERS` (default ``maths``), or
+      ``package.module:function`` for one of the user's own.
 
     The other formats of `fgrpo.evaluate.rows.read_rows` do as well.
 

@@ -1,20 +1,16 @@
-"""Samples that were cut off or could not be judged: what pass@k silently counts as wrong."""
+"""Warnings of samples cut off or not judged: what pass@k silently counts as wrong."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from fgrpo.diagnose.tally import TIMED_OUT, TOKENS, TRUNCATED, UNVERIFIABLE, WITH_TOKENS
 from fgrpo.presentation.numbers import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from fgrpo.diagnose.tally import Run
+    from fgrpo.records import Quality
 
 # A share that is worth a word whoever has it, and a difference between arms that is: smaller
 # ones move pass@1 by less than the tables' intervals usually do.
@@ -27,40 +23,6 @@ _WORDS = {
     "timed_out": "ran into the verifier's time limit and count as wrong",
     "unverifiable": "could not be verified and count as wrong",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """Shares of an arm's samples on one benchmark.
-
-    Attributes
-    ----------
-    samples
-        Number of samples.
-    truncated, timed_out, unverifiable
-        Shares in [0, 1]; a time-out does not count as unverifiable too.
-    tokens
-        Mean number of tokens, NaN if the records do not say.
-    """
-
-    samples: int
-    truncated: float
-    timed_out: float
-    unverifiable: float
-    tokens: float
-
-
-def quality(runs: Sequence[Run]) -> Quality:
-    """Add up the samples of an arm's runs."""
-    samples = sum(int(run.counts.n.sum()) for run in runs)
-    flaws = np.sum([run.flaws.sum(axis=0) for run in runs], axis=0)
-    return Quality(
-        samples=samples,
-        truncated=float(flaws[TRUNCATED] / samples),
-        timed_out=float(flaws[TIMED_OUT] / samples),
-        unverifiable=float(flaws[UNVERIFIABLE] / samples),
-        tokens=float(flaws[TOKENS] / flaws[WITH_TOKENS]) if flaws[WITH_TOKENS] else math.nan,
-    )
 
 
 def warnings(labels: Sequence[str], found: Mapping[str, Sequence[Quality]]) -> Iterator[str]:

@@ -1,13 +1,14 @@
-"""One record file, reduced in one pass to what a diagnosis needs of it."""
+"""One record file, read in one pass: its counts, and its samples cut off or not judged."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fgrpo.records import Counts, RecordError
+from fgrpo.records.record import Counts, RecordError
 from fgrpo.records.scan import Scan, counts_of
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fgrpo.records import Record
+    from fgrpo.records.record import Record
 
 # Columns of `Run.flaws`.
-TRUNCATED, TIMED_OUT, UNVERIFIABLE, TOKENS, WITH_TOKENS = range(5)
+_TRUNCATED, _TIMED_OUT, _UNVERIFIABLE, _TOKENS, _WITH_TOKENS = range(5)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,9 +82,43 @@ def read_run(path: Path) -> Run:
 
 
 def _add(row: list[int], record: Record) -> None:
-    row[TRUNCATED] += record.truncated
-    row[TIMED_OUT] += record.timed_out
-    row[UNVERIFIABLE] += record.unverifiable is not None and not record.timed_out
+    row[_TRUNCATED] += record.truncated
+    row[_TIMED_OUT] += record.timed_out
+    row[_UNVERIFIABLE] += record.unverifiable is not None and not record.timed_out
     if record.tokens is not None:
-        row[TOKENS] += record.tokens
-        row[WITH_TOKENS] += 1
+        row[_TOKENS] += record.tokens
+        row[_WITH_TOKENS] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Shares of samples that were cut off or could not be judged.
+
+    Attributes
+    ----------
+    samples
+        Number of samples.
+    truncated, timed_out, unverifiable
+        Shares in [0, 1]; a time-out does not count as unverifiable too.
+    tokens
+        Mean number of tokens, NaN if the records do not say.
+    """
+
+    samples: int
+    truncated: float
+    timed_out: float
+    unverifiable: float
+    tokens: float
+
+
+def quality(runs: Sequence[Run]) -> Quality:
+    """Return the shares among all samples of these runs, of which there is at least one."""
+    samples = sum(int(run.counts.n.sum()) for run in runs)
+    flaws = np.sum([run.flaws.sum(axis=0) for run in runs], axis=0)
+    return Quality(
+        samples=samples,
+        truncated=float(flaws[_TRUNCATED] / samples),
+        timed_out=float(flaws[_TIMED_OUT] / samples),
+        unverifiable=float(flaws[_UNVERIFIABLE] / samples),
+        tokens=float(flaws[_TOKENS] / flaws[_WITH_TOKENS]) if flaws[_WITH_TOKENS] else math.nan,
+    )
