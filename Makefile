@@ -29,11 +29,11 @@ test-verl: .venv-verl/.installed
 docs: .venv/.installed
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
-## docs-check: run what docs/trl.md shows, from the installation on, at a size a CPU manages
-docs-check:
+## docs-check: run what the documentation shows, from the installation on, at a size a CPU manages
+docs-check: .venv-verl/.installed
 	rm -rf .venv-docs build/docs-check
 	$(PYTHON) -m venv .venv-docs
-	PIP_CONSTRAINT=$(CURDIR)/constraints.txt .venv-docs/bin/python tests/docs_check.py build/docs-check
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt .venv-docs/bin/python tests/docs_check --install
 
 ## setup: the environment for development
 setup: .venv/.installed

@@ -20,10 +20,10 @@ def work():
     with stoppable():
         if "fork" in sys.argv:
             child = os.fork()
-            if not child:
+            if not child:  # says itself that it is there: what comes before Python's own
+                print(os.getpid(), flush=True)  # work after a fork is lost
                 time.sleep(60)
                 os._exit(0)
-            print(child, flush=True)
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
         if "slow" in sys.argv:
             threading.Thread(target=time.sleep, args=(60,)).start()  # waited for at the end

@@ -26,6 +26,8 @@ from fgrpo.errors import UsageError
 from fgrpo.passk import pass_at_k
 from fgrpo.records import Counts
 
+pytestmark = pytest.mark.slow
+
 KS = (1, 2, 4, 8, 16)
 
 

@@ -13,6 +13,8 @@ from fgrpo.cli.stopping import stoppable
 from fgrpo.reproduce.catalogue import ITEMS
 from fgrpo.reproduce.item import NOT_RUN
 
+pytestmark = pytest.mark.slow
+
 # What stands in which table, by the paper's own numbering.
 LLM_TABLES = {
     "table-1": "methods",

@@ -12,6 +12,8 @@ from fgrpo.errors import RunError, UsageError
 from fgrpo.verify import Outcome, Verdict, rewards
 from fgrpo.verify.rewards import shared_pool, trl_reward, verl_compute_score
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

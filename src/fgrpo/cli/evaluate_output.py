@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -90,7 +91,7 @@ def _remarks(column: Column) -> Iterable[str]:
 def print_costs(costs: Sequence[Cost], *, texts: bool) -> None:
     """Print what is still to be sampled, and what that takes."""
     console = Console(markup=False, highlight=False)
-    shown = Table()
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)  # at 80 columns every digit has its place
     shown.add_column("benchmark", no_wrap=True)
     for name in ("problems", "samples", "missing", "tokens at most", "tokens expected", "disk"):
         shown.add_column(name, justify="right")

@@ -12,11 +12,15 @@ REPLACED = [
     (r"Qwen/Qwen2.5-7B", "guesser"),
     (r"--samples 256", "--samples 16 --max-tokens 2 {tables}"),
     (r"(fgrpo rare-nll .*)$", r"\1 --share 0.2"),
-    (r"^(fgrpo simulate) .*", r"\1 --steps 2 --group-sizes 8 512 --actions 2000 --correct 200"),
+    (
+        r"^(fgrpo simulate) .*",
+        r"\1 --steps 2 --group-sizes 8 512 --actions 2000 --correct 200 --out runs/two",
+    ),
 ]
 NOT_RUN = {
+    r"^fgrpo reproduce --scale medium": "an hour or two; the line above it makes some of the items",
     r"^make demo": "minutes long: `fgrpo run maze-small` at its size; below it runs small",
-    r"^make test": "it is what runs this check's neighbours",
+    r"^make test": "CI runs it beside this",
 }
 
 
