@@ -15,7 +15,7 @@ test: lint
 	.venv/bin/pytest -n 2 --dist loadgroup
 	$(MAKE) test-verl
 
-## test-quick: lint, types and the tests that are not marked slow, in under 90 s
+## test-quick: lint, types and the tests that are not marked slow, 90 s on two idle cores
 test-quick: lint
 	.venv/bin/mypy
 	.venv/bin/pytest -n 2 --dist loadgroup -m "not slow"

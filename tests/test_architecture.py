@@ -19,8 +19,8 @@ PAGE = ROOT / "docs" / "architecture.md"
 # Parts of the package from the bottom up: a module imports its own part and parts of lower rows.
 # "fgrpo" is the package's own __init__.
 LAYERS = (
-    {"_validate", "cores", "errors", "groups", "maze", "objective", "presentation"},
-    {"advantage", "files", "passk", "recipes", "records", "theory"},
+    {"_validate", "cores", "errors", "groups", "maze", "presentation"},
+    {"advantage", "files", "objective", "passk", "recipes", "records", "theory"},
     {"fgrpo", "compare", "integrations", "run_folder", "verify"},
     {"integrations.trl", "integrations.verl", "plan", "provenance"},
     {"doctor", "evaluate", "lab", "simulation"},

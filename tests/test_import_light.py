@@ -66,3 +66,31 @@ def test_lab_without_torch_says_what_to_install() -> None:
     assert done.returncode == 2
     assert done.stderr.strip().endswith("pip install '.[lab]' in the folder of fgrpo's source")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "missing", "said"),
+    [
+        ("fgrpo.objective", "torch", "fgrpo.objective needs PyTorch: pip install '.[lab]'"),
+        ("fgrpo.integrations.trl", "transformers", "needs TRL, and transformers is not there: pip"),
+        ("fgrpo.integrations.trl", "numpy", "No module named 'numpy'"),
+    ],
+)
+def test_without_its_extra_a_module_says_what_to_install(
+    module: str, missing: str, said: str
+) -> None:
+    code = (
+        "import sys\n"
+        "class Away:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {missing!r}:\n"
+        '            raise ModuleNotFoundError(f"No module named {name!r}", name=name)\n'
+        "sys.meta_path.insert(0, Away())\n"
+        "try:\n"
+        f"    import {module}\n"
+        "except ModuleNotFoundError as error:\n"
+        "    print(error.name, error)"
+    )
+    told = python(code)
+    assert told.startswith(f"{missing} ")
+    assert said in told

@@ -11,8 +11,17 @@ import math
 from numbers import Real
 from typing import Literal, NamedTuple, TypeAlias
 
-import torch
-from torch import Tensor
+from fgrpo.errors import to_install
+
+try:
+    import torch
+    from torch import Tensor
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    raise ModuleNotFoundError(
+        f"fgrpo.objective needs PyTorch: {to_install('lab')}", name="torch"
+    ) from None
 
 Aggregate: TypeAlias = Literal["token_mean", "sequence_mean"]
 _AGGREGATES = ("token_mean", "sequence_mean")

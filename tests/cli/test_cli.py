@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fgrpo import __version__
+from fgrpo.cli.run_options import print_recipes
 from fgrpo.records import Record, RecordStore
 
 
@@ -30,6 +31,16 @@ def test_list_names_each_recipe_with_a_description() -> None:
     done = fgrpo("run", "--list")
     assert done.returncode == 0
     assert any(line.startswith("maze-small  ") for line in done.stdout.splitlines())
+
+
+def test_descriptions_are_wrapped_to_the_terminal(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "61")
+    print_recipes({"one": f"{'word ' * 8}re-used and more", "two": "short"})
+    assert capsys.readouterr().out.splitlines() == [
+        f"one{' ' * 14}word word word word word word word word",
+        f"{' ' * 17}re-used and more",
+        f"two{' ' * 14}short",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_two_arms_on_one_benchmark_tell_curves_and_losses_too(
     assert "pass@k of B against A: no crossing: never ahead up to k = 8" in text
     assert "Of 12 problems 9 that A solved at least once were lost (" in text
     assert "Warning: b and a differ in the share of samples that were cut off" in text
-    assert "75.0% against 0.0% on unnamed benchmark." in text
+    assert "75.0% against 0.0% on these problems." in text
     assert "report.html" in text
     assert (tmp_path / "out/pass_at_k.csv").exists()
 

@@ -125,7 +125,7 @@ def test_an_overflow_is_told_in_a_line_and_leaves_no_run(command_line, tmp_path)
 def test_the_shipped_recipe_is_the_papers(command_line):
     code, out, _ = command_line("simulate", "--list")
     assert code == 0
-    (told,) = re.findall(r"^figure-2 .*", out, re.MULTILINE)
+    (told,) = re.findall(r"^figure-2 .*(?:\n .*)*", out, re.MULTILINE)
     assert "136 runs of 1,000 steps" in told
 
 

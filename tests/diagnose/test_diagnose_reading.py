@@ -154,6 +154,22 @@ def test_memory_grows_with_problems_not_with_samples(tmp_path):
     assert kilobytes < 6000
 
 
+def test_problems_without_a_benchmark_are_these_problems_if_alone(tmp_path):
+    def warnings(*problems):
+        paths = [tmp_path / f"{len(problems)}{name}.jsonl" for name in "ab"]
+        for path in paths:
+            write_records(path, dict.fromkeys(problems, 2))
+        text = paths[1].read_text()
+        paths[1].write_text(text.replace('"correct": false', '"correct": false, "truncated": true'))
+        (told,) = diagnose(match(read_arms([[path] for path in paths]))).warnings
+        return told
+
+    assert " against 0.0% on these problems. " in warnings("p", "q")
+    told = warnings("p", "q", "m/1", "m/2")
+    assert " against 0.0% on unnamed benchmark" in told
+    assert " against 0.0% on m" in told
+
+
 def test_an_unfinished_evaluation_that_limits_k_is_told(tmp_path):
     paths = [
         write_records(tmp_path / f"{name}.jsonl", {f"m/{i}": 2 for i in range(7)}) for name in "ab"

@@ -73,6 +73,17 @@ def test_an_integration_that_cannot_be_imported_is_a_fault(bare):
     assert finding["fix"] == "put right what is above, and try again"
 
 
+def test_beside_trl_verl_is_to_have_an_environment_of_its_own(bare):
+    bare.add_part("trl")
+    for finding in bare.json("verl", "--quick")["parts"]["verl"]["findings"]:
+        if finding["status"] == "missing":
+            assert finding["fix"].startswith("in an environment of its own: pip install '.[verl]'")
+    add_verl(bare)
+    bare.remove("fastapi")
+    (finding,) = bare.about("verl", "fastapi", "--quick")  # it is here: to be mended here
+    assert finding["fix"].startswith("pip install '.[verl]'")
+
+
 def test_the_trl_of_verls_extras_is_explained(bare):
     bare.add_part("verl")
     bare.add_part("trl")

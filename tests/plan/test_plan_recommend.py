@@ -5,6 +5,7 @@ from math import comb, sqrt
 import numpy as np
 import pytest
 
+from fgrpo.plan.curves import group_curves
 from fgrpo.plan.rates import SuccessRates
 from fgrpo.plan.recommend import Recommendation, recommend
 
@@ -70,12 +71,29 @@ def derived(
 
 OPENINGS = {
     "only": "It takes groups of {reference} for a tail miss",
-    "even": "Even groups of {reference}, the largest (allowed|considered .*), are active",
+    "even": "Even groups of {reference}, the largest {limit}, are active",
     "safe": "With groups of {n}, .*: below the target of {target:g}%. The weight is not needed",
-    "dead": "With groups of {n}, .* only because few are active, but no .*. The weight with γ",
-    "dead, no help": "With groups of {n}, .* only because few are active, .* weight would hardly",
-    "weight": "With groups of {n}, .*: {verdict}.*. The weight with γ",
-    "no help": "With groups of {n}, .*: {verdict}.* weight would hardly",
+    "dead": "With groups of {n}, .* only because few are active, {but}. The weight with γ",
+    "dead, no help": "With groups of {n}, .* only because few are active, {but}. The weight would",
+    "weight": "With groups of {n}, .*: {verdict}. The weight with γ",
+    "no help": "With groups of {n}, .*: {verdict}. The weight would hardly",
+}
+
+
+def leaving(prompts: str, rollouts: str) -> tuple[str, str]:
+    left = rf"{prompts} \(--min-prompts\) of {rollouts} rollouts"
+    return f"that leave {left}", f"no larger group leaves {left}"
+
+
+# budget -> what keeps groups small, after "groups" and in a sentence: at least 64 prompts a step,
+# or as many as groups of 8 leave; nothing where groups of 128 are within it
+LIMITS = {
+    None: ("considered without a budget", "no larger group is considered without a budget"),
+    8192: ("considered", "no larger group is considered"),
+    2048: leaving("64 prompts", "2,048"),
+    1100: leaving("64 prompts", "1,100"),
+    80: leaving("10 prompts", "80"),
+    7: leaving("1 prompt", "7"),
 }
 
 
@@ -87,8 +105,20 @@ def check(pairs: Pairs, rho: float, budget: int | None, sizes: list[int], target
     assert got.instead_of == (reference if n != reference else None), case
     assert (got.agreement, got.rare_share) == (1, rho)
     seen = n == sizes[0] or drain(pairs, rho, n, 0) <= 0.9 * drain(pairs, rho, sizes[0], 0)
-    verdict = f"above the target of {100 * target:g}%" if seen else "no group .* is large enough"
-    pattern = OPENINGS[kind].format(reference=reference, n=n, target=100 * target, verdict=verdict)
+    limit, no_larger = LIMITS[budget]
+    verdict = (
+        f"above the target of {100 * target:g}%, but {no_larger}"
+        if seen
+        else f"no groups {limit} are large enough to see those"
+    )
+    pattern = OPENINGS[kind].format(
+        reference=reference,
+        n=n,
+        target=100 * target,
+        verdict=verdict,
+        limit=limit,
+        but=f"but {no_larger}",
+    )
     assert re.match(pattern, got.reason), case
     named = [f"{100 * rho:.3g}% of the correct mass", f"{missed(pairs, rho, n):.0%}"]
     named.append(f"{drain(pairs, rho, n, gamma):.3g}")
@@ -181,7 +211,7 @@ def test_a_larger_group_that_changes_nothing_is_not_worth_matching() -> None:
     assert drain(rare, 0.001, 8, 0.5) < drain(rare, 0.001, 64, 0)
     got = recommend(rates(rare), rare_share=0.001)
     assert (got.group_size, got.instead_of) == (64, None)
-    assert "no group considered without a budget is large enough to see those" in got.reason
+    assert "no groups considered without a budget are large enough to see those" in got.reason
 
 
 @pytest.mark.parametrize(
@@ -260,7 +290,22 @@ def test_the_reason_is_that_of_those_who_vote() -> None:
     assert got.group_size == 16
     assert "100% are active, and 3% are active and miss" in got.reason
     assert "below the target of 5%" in got.reason
+    assert "means over the distributions of success rates that lead to this advice" in got.reason
+    two_sentences(got)
     assert f"({drain(SMALL, 0.4, 16, 0):.3g})" in got.reason
+
+
+def test_the_reason_has_the_numbers_of_the_tables() -> None:
+    # The last distribution has groups of 32, the others of 16; of the mean it is 16 as well.
+    for last, size in ((MIDDLE, 32), (SMALL, 16)):
+        assert recommend(rates(last), rare_share=0.4).group_size == size
+    mixed = rates(SMALL, SMALL, SMALL, SMALL, MIDDLE)
+    got = recommend(mixed, rare_share=0.4)
+    assert (got.group_size, got.agreement) == (16, 0.8)
+    curves = group_curves(mixed, rare_shares=0.4, group_sizes=16, gammas=0)
+    assert f"{curves.tail_miss.mean[0, 0]:.0%} are active and miss" in got.reason
+    assert f"({curves.drain.mean[0, 0, 0]:.3g})" in got.reason
+    assert "means over" not in got.reason
 
 
 def test_the_same_advice_for_other_reasons_counts_together() -> None:
@@ -270,7 +315,8 @@ def test_the_same_advice_for_other_reasons_counts_together() -> None:
     assert recommend(rates(one), rare_share=0.4, budget=512).reason.count("below") == 1
     assert (got.group_size, got.gamma, got.agreement) == (8, 0, 1)
     assert "above the target" in got.reason
-    assert f"{missed(other, 0.4, 8):.0%}" in got.reason
+    mean = (missed(one, 0.4, 8) + 2 * missed(other, 0.4, 8)) / 3
+    assert f"{mean:.0%} are active and miss" in got.reason
 
 
 # --- errors

@@ -201,6 +201,7 @@ def test_a_place_that_cannot_be_written_is_told_first(reproduce, tmp_path):
 def signals_as_before():
     """Put back what a stopped command leaves to the end of its process."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a script's background
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

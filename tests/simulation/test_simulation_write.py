@@ -281,8 +281,8 @@ def test_sentences_say_where_least_is_kept_and_what_gamma_changes():
         "first step they held 50.0%.",
         "Against γ = 0 the gain is largest at N = 20,000: 99.0% of the initial correct mass kept "
         "instead of 50.0%, with 96.0% of all mass on correct actions instead of 97.0%.",
-        "It keeps less than γ = 0 at 1 of 3 group sizes, most so at N = 4: 90.0% instead of 91.0% "
-        "(90.0–92.0%).",
+        "γ = 1 keeps less than γ = 0 at 1 of 3 group sizes, most so at N = 4: 90.0% instead of "
+        "91.0% (90.0–92.0%).",
     ]
 
 
@@ -290,7 +290,7 @@ def test_sentences_of_one_group_size():
     ends = {(4, 0.5): ([0.9, 0.9], [0.7, 0.7]), (4, 2.0): ([0.7, 0.7], [0.8, 0.8])}
     said = sentences(with_ends(ends))
     assert said[0.5][0] == "With γ = 0.5, 90.0% of the initial correct mass is kept at N = 4."
-    assert said[2.0][2:] == ["It keeps less than γ = 0.5 at N = 4: 70.0% instead of 90.0%."]
+    assert said[2.0][2:] == ["γ = 2 keeps less than γ = 0.5 at N = 4: 70.0% instead of 90.0%."]
     ends[4, 2.0] = ([0.95, 0.95], [0.6, 0.6])
     assert sentences(with_ends(ends))[2.0][2:] == [
         "Against γ = 0.5 there is a gain at N = 4: 95.0% of the initial correct mass kept instead "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -10,16 +11,31 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 PLAIN_LINE_SECONDS = 15.0
+
+
+class _TimeLeft(ProgressColumn):
+    """Counts down to the end that was last estimated; rich's own takes resumed work for speed."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        until = task.fields["until"]
+        if until is None and not task.finished:
+            return Text("-:--:--", style="progress.remaining")
+        left = 0.0 if task.finished else max(0.0, until - time.monotonic())
+        return Text(str(timedelta(seconds=round(left))), style="progress.remaining")
 
 
 class ProgressDisplay:
@@ -39,7 +55,7 @@ class ProgressDisplay:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            _TimeLeft(),
             TextColumn("{task.fields[text]}"),
             console=self._console,
             disable=not self._console.is_terminal,
@@ -47,6 +63,7 @@ class ProgressDisplay:
         self._totals: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._at_start: dict[str, int] = {}
+        self._first: dict[str, float] = {}
         self._running: dict[str, TaskID] = {}
         self._stage: TaskID | None = None
         self._began = self._last_line = 0.0
@@ -61,12 +78,13 @@ class ProgressDisplay:
     def announce(self, totals: Mapping[str, int]) -> None:
         """Begin a stage of jobs, each with a name and a size."""
         self._totals = dict(totals)
-        self._done, self._at_start = {}, {}
+        self._done, self._at_start, self._first = {}, {}, {}
         self._running, self._stage = {}, None
         self._began = self._last_line = time.monotonic()
         if len(totals) > 1:
             title = f"{len(totals)} jobs"
-            self._stage = self._bars.add_task(title, total=sum(self._totals.values()), text="")
+            whole = sum(self._totals.values())
+            self._stage = self._bars.add_task(title, total=whole, text="", until=None)
             self._plain(f"{title}: {', '.join(self._totals)}")
 
     def stage(self, what: str, done: int, total: int) -> None:
@@ -79,13 +97,16 @@ class ProgressDisplay:
         """Take in how far a job has come."""
         total = self._totals[name]
         if name not in self._running:
-            self._running[name] = self._bars.add_task(name, total=total, text="")
+            self._running[name] = self._bars.add_task(name, total=total, text="", until=None)
+            self._first[name] = time.monotonic() if self._stage is not None else self._began
         self._done[name] = done
         # What a resumed job had done already says nothing about the speed now.
         self._at_start.setdefault(name, done)
-        self._bars.update(self._running[name], completed=done, text=text)
+        until = self._until([name], self._first[name])
+        self._bars.update(self._running[name], completed=done, text=text, until=until)
         if self._stage is not None:
-            self._bars.update(self._stage, completed=sum(self._done.values()))
+            until = self._until(self._totals, self._began)
+            self._bars.update(self._stage, completed=sum(self._done.values()), until=until)
         finished = done >= total
         if finished and len(self._totals) > 1:
             self._bars.update(self._running[name], visible=False)
@@ -93,13 +114,23 @@ class ProgressDisplay:
             self._last_line = time.monotonic()
             self._plain(f"{name}: {done}/{total} {text}{self._left()}".rstrip())
 
+    def _until(self, names: Iterable[str], began: float) -> float | None:
+        """Estimate when some of the jobs end, from their speed since they began."""
+        fresh = left = 0
+        for name in names:
+            done = self._done.get(name, 0)
+            fresh += done - self._at_start.get(name, 0)
+            left += self._totals[name] - done
+        now = time.monotonic()
+        return now + (now - began) / fresh * left if left and fresh > 0 else None
+
     def _left(self) -> str:
-        """Estimate the rest of the stage from its speed so far."""
-        done, total = sum(self._done.values()), sum(self._totals.values())
-        fresh = done - sum(self._at_start.values())
-        if done == total or fresh <= 0:
+        """Say how far the stage is, and when it ends."""
+        until = self._until(self._totals, self._began)
+        if until is None:
             return ""
-        left = (time.monotonic() - self._began) / fresh * (total - done)
+        done, total = sum(self._done.values()), sum(self._totals.values())
+        left = max(0.0, until - time.monotonic())
         return f" ({done}/{total} in all, about {left:.0f} s left)"
 
     def _plain(self, line: str) -> None:

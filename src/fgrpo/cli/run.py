@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fgrpo.cli.run_options import Fresh, RecipeName, RunFolder, ShowList, check_device
+from fgrpo.cli.run_options import (
+    Fresh,
+    RecipeName,
+    RunFolder,
+    ShowList,
+    check_device,
+    print_recipes,
+)
 from fgrpo.cli.stopping import stoppable
 from fgrpo.errors import UsageError, to_install
 
@@ -63,8 +70,7 @@ def run(
     from fgrpo.recipes import shipped
 
     if show_list:
-        for name in shipped():
-            print(f"{name:16} {' '.join(load_recipe(name).description.split())}")
+        print_recipes({name: load_recipe(name).description for name in shipped()})
         return
     chosen = load_recipe(recipe, changes)
     arms = choose_arms(chosen, patterns) if patterns else None

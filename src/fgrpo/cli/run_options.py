@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fgrpo.errors import UsageError, to_install
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe, or a YAML file.")
@@ -18,6 +23,16 @@ RunFolder = Annotated[
     Path | None, typer.Option(help="Run folder; default runs/ and the recipe's name.")
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Delete the run folder first.")]
+
+
+def print_recipes(told: Mapping[str, str]) -> None:
+    """Print names and descriptions, wrapped to the terminal and set in."""
+    width = max(60, shutil.get_terminal_size().columns)
+    for name, description in told.items():
+        lines = textwrap.wrap(description, width - 17, break_on_hyphens=False)
+        print(f"{name:16}", *lines[:1])
+        for line in lines[1:]:
+            print(" " * 16, line)
 
 
 def check_device(device: str, *, elsewhere: bool = False) -> None:

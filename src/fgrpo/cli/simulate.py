@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fgrpo.cli import simulate_options as option
-from fgrpo.cli.run_options import Fresh, RecipeName, RunFolder, ShowList, check_device
+from fgrpo.cli.run_options import (
+    Fresh,
+    RecipeName,
+    RunFolder,
+    ShowList,
+    check_device,
+    print_recipes,
+)
 from fgrpo.cli.stopping import stoppable
 from fgrpo.cores import cores
 from fgrpo.errors import UsageError, to_install
@@ -76,9 +83,10 @@ def simulate(
     from fgrpo.simulation.settings import SimulationRecipe
 
     if show_list:
-        for name in shipped("simulate"):
-            told = load(SimulationRecipe, name, folder="simulate").description
-            print(f"{name:16} {' '.join(told.split())}")
+        found = {
+            name: load(SimulationRecipe, name, folder="simulate") for name in shipped("simulate")
+        }
+        print_recipes({name: one.description for name, one in found.items()})
         return
     given = {name: value for name, value in locals().items() if name in FIELDS}
     overrides, options = _overrides(given)

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fgrpo.errors import RunError, UsageError
+from fgrpo.errors import RunError, UsageError, cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,8 +48,9 @@ def open_tokenizer(name: str, *, revision: str | None = None, trust: bool = Fals
         )
     except (OSError, ValueError) as error:
         what = "a folder without a tokenizer" if Path(name).is_dir() else "no folder here"
-        text = " ".join(str(error).split())
-        raise RunError(f"{name}: {what}, and not to be had from the hub ({text:.200})") from error
+        raise RunError(
+            f"{name}: {what}, and not to be had from the hub ({cause(error)})"
+        ) from error
 
 
 def check_template(name: str, tokenizer: Any) -> None:

@@ -16,7 +16,7 @@ from fgrpo.diagnose.changed import changed_problems
 from fgrpo.diagnose.curves import Curve, find_crossing, mean_at_every_k
 from fgrpo.diagnose.flaws import warnings
 from fgrpo.diagnose.holm import holm
-from fgrpo.diagnose.matching import shown
+from fgrpo.diagnose.matching import in_words, shown
 from fgrpo.diagnose.result import Contrast, Diagnosis, Scope
 from fgrpo.diagnose.signflip import sign_flip_p
 from fgrpo.records import quality
@@ -112,7 +112,9 @@ def diagnose(matched: Matched, *, k: Sequence[int] = (), seed: int = 0) -> Diagn
     if len(parts) > 1:
         (macro,) = _scopes([_Part(MACRO, matched.arms, wanted, seed, macro=True)], parts)
     labels = [arm.label for arm in matched.arms]
-    warned = warnings(labels, {one.name: one.quality for one in benchmarks})
+    names = [in_words(name, alone=len(parts) == 1) for name in matched.benchmarks]
+    found = zip(names, (one.quality for one in benchmarks), strict=True)
+    warned = warnings(labels, dict(found))
     return Diagnosis(
         arms=matched.arms,
         benchmarks=benchmarks,

@@ -47,6 +47,11 @@ def shown(benchmark: str) -> str:
     return printable(benchmark) or UNNAMED
 
 
+def in_words(benchmark: str, *, alone: bool) -> str:
+    """Name a benchmark in a sentence; without a name and ``alone`` it is "these problems"."""
+    return "these problems" if alone and not benchmark else shown(benchmark)
+
+
 def match(arms: Sequence[Arm], *, common: bool = False) -> Matched:
     """Bring arms to the same problems.
 
@@ -94,7 +99,8 @@ def match(arms: Sequence[Arm], *, common: bool = False) -> Matched:
             + "; ".join(f"{run.path} holds {_names(found)}" for _, run, found in held)
         )
     for benchmark, names in kept.items():
-        notes += _unfinished(shown(benchmark), [run.only(names) for _, run, _ in held])
+        where = in_words(benchmark, alone=len(kept) == 1)
+        notes += _unfinished(where, [run.only(names) for _, run, _ in held])
     problems = [problem for names in kept.values() for problem in names]
     check_questions([run for _, run, _ in held], problems)
     notes += settings_notes(arms)

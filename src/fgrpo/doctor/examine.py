@@ -117,7 +117,9 @@ def _of_part(finding: Finding, part: Part, *, meant: bool, spared: bool) -> Find
     if meant:
         text = f"not there, but {part.main} needs it"
         return replace(finding, status=Status.BROKEN, text=text, fix=part.fix)
-    return replace(finding, fix=part.fix)
+    # Its extras and TRL's want different versions of the same packages.
+    apart = "in an environment of its own: " if part.name == "verl" and installed("trl") else ""
+    return replace(finding, fix=f"{apart}{part.fix}")
 
 
 def _add_steps(plans: Iterable[_Plan]) -> None:

@@ -151,7 +151,7 @@ def _rows(
     if data is not None:
         return read_rows(data, benchmark.hub.split if benchmark.hub else None), None
     assert benchmark.hub is not None
-    return hub_rows(benchmark.hub, revision)
+    return hub_rows(benchmark.hub, revision, f"--data {benchmark.name}=FILE")
 
 
 def _problems(

@@ -7,7 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from fgrpo.errors import RunError, UsageError, to_install
+from fgrpo.errors import RunError, UsageError, cause, to_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,11 +105,10 @@ def hub_rows(
 
 
 def _unreachable(hub: Hub, error: Exception, option: str) -> str:
-    cause = str(error).strip().split("\n")[0][:150]
     part = f"split {hub.split}" + (f" of {hub.config}" if hub.config else "")
     terms = " (accept its terms there, then `hf auth login`)" if hub.gated else ""
     return (
-        f"{hub.repo}: could not be loaded from the hub ({type(error).__name__}: {cause}); "
+        f"{hub.repo}: could not be loaded from the hub ({type(error).__name__}: {cause(error)}); "
         f"get its {part} from {hub.url}{terms} and pass it with {option}"
     )
 

@@ -79,8 +79,9 @@ def recommend(
        the smallest γ that lowers the drain by at least 2%.
 
     The choice is made under every plausible distribution of success rates; advice that fewer than
-    four in five of them share is not given. The numbers of the reason are means over those
-    distributions that lead to it.
+    four in five of them share is not given. The numbers of the reason are means over all of them,
+    those of `fgrpo.plan.group_curves`, if these lead to the advice too. Otherwise they are means
+    over those distributions that do, and the reason says so.
 
     Parameters
     ----------
@@ -109,7 +110,8 @@ def recommend(
     check_target(target)
     if budget is not None:
         budget = int(integers("budget", budget, 2))
-    sizes = _allowed(budget, min_prompts)
+    least = _least_prompts(budget, min_prompts)
+    sizes = _allowed(budget, least)
     wider = 2 ** np.arange(int(sizes[-1]).bit_length(), LARGEST.bit_length())
     active = rates.average(activity_probability(rates.nodes, sizes[:, None]))
     missed = rates.average(
@@ -126,33 +128,39 @@ def recommend(
     if agreement < AGREEMENT:
         return _undecided(sizes, votes, agreement, rare_share)
     choice = Counter(c for c in choices if (c.size, c.gamma) == advice).most_common(1)[0][0]
-    so = [c == choice for c in choices]
+    so = np.array([c == choice for c in choices])
+    found = _Found(sizes, *(values.mean(axis=0) for values in (active, missed, drain)))
+    # Those of the tables, unless they contradict what is to be said of them.
+    of_all = bool(so.all()) or _choose(*found[1:], target) == choice
+    if not of_all:
+        found = _Found(sizes, *(values[so].mean(axis=0) for values in (active, missed, drain)))
+    reason = _reason(
+        choice, found, target=target, rare_share=rare_share, budget=budget, least=least
+    )
     smaller = choice.size != choice.reference
     return Recommendation(
         group_size=int(sizes[choice.size]),
         gamma=GAMMAS[choice.gamma],
         instead_of=int(sizes[choice.reference]) if smaller else None,
-        reason=_reason(
-            choice,
-            _Found(sizes, *(values[so].mean(axis=0) for values in (active, missed, drain))),
-            target=target,
-            rare_share=rare_share,
-            budget=budget,
-        ),
+        reason=reason if of_all else reason.removesuffix(".") + _NOT_OF_ALL,
         agreement=agreement,
         rare_share=rare_share,
     )
 
 
-def _allowed(budget: int | None, min_prompts: int | None) -> NDArray[np.int64]:
+def _least_prompts(budget: int | None, min_prompts: int | None) -> int:
+    """Return how many prompts a step must be left of a budget; 0 without one."""
+    if min_prompts is None:
+        return 0 if budget is None else fewest_prompts(budget)
+    if budget is None:
+        raise ValueError(f"min_prompts = {min_prompts} needs a budget to divide; pass one")
+    return int(integers("min_prompts", min_prompts, 1))
+
+
+def _allowed(budget: int | None, least: int) -> NDArray[np.int64]:
     """Return the group sizes that leave enough prompts of a budget."""
     if budget is None:
-        if min_prompts is not None:
-            raise ValueError(f"min_prompts = {min_prompts} needs a budget to divide; pass one")
         return np.array([n for n in CANDIDATES if n <= LARGEST_WITHOUT_BUDGET])
-    if min_prompts is not None:
-        min_prompts = int(integers("min_prompts", min_prompts, 1))
-    least = fewest_prompts(budget) if min_prompts is None else min_prompts
     sizes = np.array([n for n in CANDIDATES if budget // n >= least])
     if not sizes.size:
         raise ValueError(
@@ -202,7 +210,7 @@ def _undecided(
 
 
 class _Found(NamedTuple):
-    """What a choice was made from: means over the distributions that lead to it."""
+    """What a choice was made from: means over distributions."""
 
     sizes: NDArray[np.int64]
     active: NDArray[np.float64]
@@ -210,24 +218,45 @@ class _Found(NamedTuple):
     drain: NDArray[np.float64]
 
 
+class _Limit(NamedTuple):
+    """What keeps groups from being larger: after "groups", and after "no larger group"."""
+
+    which: str
+    verb: str
+
+
 _PER_UNIT = "of unseen correct mass for each unit gained"
+_NOT_OF_ALL = (
+    "; shares and drains are means over the distributions of success rates that lead to this "
+    "advice, not over all."
+)
 
 
 def _reason(
-    choice: _Choice, found: _Found, *, target: float, rare_share: float, budget: int | None
+    choice: _Choice,
+    found: _Found,
+    *,
+    target: float,
+    rare_share: float,
+    budget: int | None,
+    least: int,
 ) -> str:
     """Say in two sentences why."""
     rare = f"the answers that have {100 * rare_share:.3g}% of the correct mass"
-    allowed = "considered without a budget" if budget is None else "allowed"
     if found.sizes[-1] == CANDIDATES[-1]:
-        allowed = "considered"
+        limit = _Limit("considered", "is considered")
+    elif budget is None:
+        limit = _Limit("considered without a budget", "is considered without a budget")
+    else:
+        prompts = f"{least} prompt{'s' * (least != 1)} (--min-prompts) of {budget:,} rollouts"
+        limit = _Limit(f"that leave {prompts}", f"leaves {prompts}")
     if choice.size != choice.reference:
-        return _why_smaller(choice, found, rare, allowed, target, budget)
-    return _why_reference(choice, found, rare, allowed, target)
+        return _why_smaller(choice, found, rare, limit, target, budget)
+    return _why_reference(choice, found, rare, limit, target)
 
 
 def _why_smaller(
-    choice: _Choice, found: _Found, rare: str, allowed: str, target: float, budget: int | None
+    choice: _Choice, found: _Found, rare: str, limit: _Limit, target: float, budget: int | None
 ) -> str:
     """Say why a smaller group with the weight takes the reference's place."""
     sizes, _, missed, drain = found
@@ -235,7 +264,7 @@ def _why_smaller(
     first = (
         f"It takes groups of {reference} for a tail miss, of {rare}, below {100 * target:.3g}%"
         if choice.safe
-        else f"Even groups of {reference}, the largest {allowed}, are active and miss {rare} "
+        else f"Even groups of {reference}, the largest {limit.which}, are active and miss {rare} "
         f"{missed[choice.reference]:.0%} of the time"
     )
     bought = (
@@ -246,39 +275,44 @@ def _why_smaller(
     return (
         f"{first}; with groups of {size} it is {missed[choice.size]:.0%}. With "
         f"γ = {GAMMAS[choice.gamma]:g} groups of {size} drain "
-        f"{drain[choice.gamma, choice.size]:.3g} {_PER_UNIT}, no more than groups of {reference} "
-        f"without the weight ({drain[0, choice.reference]:.3g}){bought}."
+        f"{_amount(drain[choice.gamma, choice.size])} {_PER_UNIT}, no more than groups of "
+        f"{reference} without the weight ({_amount(drain[0, choice.reference])}){bought}."
     )
 
 
-def _why_reference(choice: _Choice, found: _Found, rare: str, allowed: str, target: float) -> str:
+def _why_reference(choice: _Choice, found: _Found, rare: str, limit: _Limit, target: float) -> str:
     """Say why the reference is taken itself, and why with or without the weight."""
     sizes, active, missed, drain = found
-    size, limit = choice.size, f"the target of {100 * target:.3g}%"
-    here, before = drain[choice.gamma, size], drain[0, size]
+    size, wanted = choice.size, f"the target of {100 * target:.3g}%"
+    here, before = _amount(drain[choice.gamma, size]), drain[0, size]
     first = (
         f"With groups of {sizes[size]}, {active[size]:.0%} are active, and "
         f"{missed[size]:.0%} are active and miss {rare}"
     )
     if choice.safe:
         return (
-            f"{first}: below {limit}. The weight is not needed at this size, and no smaller group "
-            f"of which half are active drains as little {_PER_UNIT} ({here:.3g}), with γ up to "
+            f"{first}: below {wanted}. The weight is not needed at this size, and no smaller group "
+            f"of which half are active drains as little {_PER_UNIT} ({here}), with γ up to "
             f"{GAMMAS[-1]:g}."
         )
     first += (
-        f": below {limit} only because few are active, but no larger group is {allowed}."
+        f": below {wanted} only because few are active, but no larger group {limit.verb}."
         if missed[size] < target
-        else f": no group {allowed} is large enough to see those."
+        else f": no groups {limit.which} are large enough to see those."
         if size and before > WORTH * drain[0, 0]
-        else f": above {limit}, but no larger group is {allowed}."
+        else f": above {wanted}, but no larger group {limit.verb}."
     )
     if choice.gamma:
         return (
             f"{first} The weight with γ = {GAMMAS[choice.gamma]:g} lowers what is drained "
-            f"{_PER_UNIT} from {before:.3g} to {here:.3g}."
+            f"{_PER_UNIT} from {_amount(before)} to {here}."
         )
     return (
-        f"{first} The weight would hardly lower what is drained {_PER_UNIT} ({here:.3g}) "
+        f"{first} The weight would hardly lower what is drained {_PER_UNIT} ({here}) "
         "for these success rates."
     )
+
+
+def _amount(drained: float) -> str:
+    """Write a drain with three digits, zeros too: the tables have two decimals."""
+    return f"{drained:#.3g}".rstrip(".")

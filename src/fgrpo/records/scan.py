@@ -125,7 +125,10 @@ def _header(value: Any, path: Path) -> dict[str, Any]:
     """Return the metadata of a parsed header line."""
     place = f"{path}:1"
     if not isinstance(value, dict) or "fgrpo_records" not in value:
-        raise RecordError(f'{place}: expected a header {{"fgrpo_records": {SCHEMA_VERSION}, …}}')
+        raise RecordError(
+            f'{place}: expected a header {{"fgrpo_records": {SCHEMA_VERSION}, …}}; write the file '
+            "with fgrpo.records.RecordStore, or convert what another tool wrote with fgrpo import"
+        )
     version = value["fgrpo_records"]
     if type(version) is not int or version < 1:
         raise RecordError(f"{place}: schema version must be a positive integer, got {version!r}")

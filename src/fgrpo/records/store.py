@@ -192,7 +192,11 @@ class RecordStore:
                 what = f"{self.path}: sample {record.sample} of problem {record.problem!r}"
                 if self.has(*key):
                     line = line_of(self.path, *key)
-                    raise RecordError(f"{what} is already at line {line} (item {i} of the batch)")
+                    raise RecordError(
+                        f"{what} is already at line {line} (item {i} of the batch); "
+                        "RecordStore.open adds to a file: delete it to start over, or number new "
+                        "samples on"
+                    )
                 if (first := places.setdefault(key, i)) != i:
                     raise RecordError(f"{what} is twice in the batch: items {first} and {i}")
             if batch:

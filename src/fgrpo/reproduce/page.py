@@ -34,8 +34,8 @@ A verdict counts claims: statements of the paper, put so that numbers can decide
 
 What is neither is *undecided*. A verdict is about the scale that was run, not about the paper's.
 
-This page is made of all results in `runs/reproduction/`: the command of any item writes it again
-with `--page docs/reproduction.md`. `fgrpo reproduce --list` tells what there is.
+This page was written by `fgrpo reproduce`, of all results in its folder; the command of any item
+writes it again. `fgrpo reproduce --list` tells what there is.
 """
 PAGE_NAME = "reproduction.md"
 _LONG = 12  # rows; longer tables are folded

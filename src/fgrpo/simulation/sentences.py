@@ -96,10 +96,10 @@ def _against(pairs: Iterable[tuple[FinalRow, FinalRow]]) -> list[str]:
     fewer = [(base, one) for base, one in ordered if _more(base, one)]
     if fewer:
         base, worst = fewer[0]
+        both = f"γ = {worst.gamma:g} keeps less than γ = {base.gamma:g}"
         most = f"at {len(fewer)} of {len(ordered)} group sizes, most so " if ordered[1:] else ""
         lines.append(
-            f"It keeps less than γ = {base.gamma:g} {most}{_at(worst.group_size)}: "
-            f"{_kept(worst)} instead of {_kept(base)}."
+            f"{both} {most}{_at(worst.group_size)}: {_kept(worst)} instead of {_kept(base)}."
         )
     return lines
 

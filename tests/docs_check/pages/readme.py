@@ -18,6 +18,7 @@ REPLACED = [
     ),
 ]
 NOT_RUN = {
+    r"^python3 -m venv": "`make docs-check` makes the environment",
     r"^fgrpo reproduce --scale medium": "an hour or two; the line above it makes some of the items",
     r"^make demo": "minutes long: `fgrpo run maze-small` at its size; below it runs small",
     r"^make test": "CI runs it beside this",
@@ -32,7 +33,7 @@ def prepare():
     from fgrpo.recipes import load
 
     small.model("tiny-model")
-    for number, folder in enumerate(("guesser", "runs/grpo/final")):
+    for number, folder in enumerate(("guesser", "runs/grpo")):
         small.guesser(folder, seed=number)
     small.questions("sums.jsonl")
     small.records("A.jsonl", seed=0)

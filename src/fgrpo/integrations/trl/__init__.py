@@ -15,7 +15,17 @@
 ==================  =========================================================================
 """
 
-from fgrpo.integrations.trl.mixin import FocalAdvantages
-from fgrpo.integrations.trl.trainer import FocalGRPOConfig, FocalGRPOTrainer
+from fgrpo.errors import to_install
+
+try:
+    from fgrpo.integrations.trl.mixin import FocalAdvantages
+    from fgrpo.integrations.trl.trainer import FocalGRPOConfig, FocalGRPOTrainer
+except ModuleNotFoundError as error:
+    if error.name not in ("torch", "transformers", "trl"):
+        raise
+    raise ModuleNotFoundError(
+        f"fgrpo.integrations.trl needs TRL, and {error.name} is not there: {to_install('trl')}",
+        name=error.name,
+    ) from None
 
 __all__ = ["FocalAdvantages", "FocalGRPOConfig", "FocalGRPOTrainer"]

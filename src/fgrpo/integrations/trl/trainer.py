@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fgrpo.errors import to_install
+from trl import GRPOConfig, GRPOTrainer
+
 from fgrpo.integrations.trl.mixin import FocalAdvantages
 from fgrpo.integrations.trl.settings import FocalSettings
-
-try:
-    from trl import GRPOConfig, GRPOTrainer
-except ModuleNotFoundError as error:
-    if error.name != "trl":
-        raise
-    raise ModuleNotFoundError(
-        f"fgrpo.integrations.trl needs TRL: {to_install('trl')}", name="trl"
-    ) from None
 
 
 @dataclass
