@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fgrpo.diagnose.cells import adjusted, changed_cells, quality_cells, rows
 from fgrpo.diagnose.curves import crossing_words
 from fgrpo.diagnose.sentences import changed_words, method_notes
+from fgrpo.presentation.tables import markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -131,14 +132,6 @@ def _files(found: Diagnosis) -> Iterator[str]:
 
 def _table(head: Sequence[str], cells: Iterable[Sequence[str]], *, left: int) -> Iterator[str]:
     """Write a table; the first ``left`` columns and a verdict are words, the others numbers."""
-    yield _row(head)
-    yield _row(
-        ["---" if i < left or name == "verdict" else "---:" for i, name in enumerate(head)],
-        raw=True,
-    )
-    yield from (_row(row) for row in cells)
-    yield ""
-
-
-def _row(cells: Sequence[str], *, raw: bool = False) -> str:
-    return f"| {' | '.join(cells if raw else [plain(cell) for cell in cells])} |"
+    numbers = [i for i, name in enumerate(head) if i >= left and name != "verdict"]
+    first, *rows = ([plain(cell) for cell in row] for row in (head, *cells))
+    yield markdown_table(first, rows, numbers)

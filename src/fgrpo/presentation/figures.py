@@ -147,6 +147,11 @@ def draw_panels(
     return figure
 
 
+def entitle(axes: Axes, title: str) -> None:
+    """Write the title of a panel where its legend or its neighbours leave room: at its left."""
+    axes.set_title(title, fontsize=_RC["font.size"], loc="left")
+
+
 def save(figure: Figure, name: str, title: str, caption: str, alt: str) -> DrawnFigure:
     """Save a figure as SVG and PNG.
 

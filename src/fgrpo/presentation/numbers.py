@@ -15,6 +15,11 @@ def percent(share: float) -> str:
     return f"{round(100 * share, 9):.1f}%"  # sums in another order end in the same digits
 
 
+def percent_cell(share: float) -> str:
+    """Write a share as `percent` does, without the sign: for a column that is named so."""
+    return percent(share).removesuffix("%")
+
+
 def interval(low: float, high: float) -> str:
     """Write an interval of shares in percent."""
     return f"{percent(low).removesuffix('%')}–{percent(high)}"

@@ -1,4 +1,4 @@
-"""Tables as CSV, and values as JSON has them."""
+"""Tables as CSV and as Markdown, and values as JSON has them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -29,6 +29,17 @@ def csv_text(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
 def csv_of_rows(rows: Sequence[Mapping[str, Any]]) -> str:
     """Write rows that all have the same names, in the same order, as CSV; at least one."""
     return csv_text(list(rows[0]), (row.values() for row in rows))
+
+
+def markdown_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[int] = ()
+) -> str:
+    """Write a table as Markdown, the columns at the places ``numbers`` to the right.
+
+    Cells stand as they are: what means something to Markdown is the caller's to escape.
+    """
+    marks = ["---:" if place in numbers else "---" for place in range(len(head))]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (head, marks, *rows))
 
 
 def plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fgrpo.compare.levels import DRAWS
-from fgrpo.presentation.numbers import in_points, percent
+from fgrpo.presentation.numbers import in_points, percent, percent_cell
 from fgrpo.presentation.page import fill
 from fgrpo.report.settings_table import made_with_rows, setting_rows, training_rows
 from fgrpo.report.statistics import BOOTSTRAP_SEED
@@ -77,18 +77,14 @@ def _pass_rows(numbers: Statistics) -> list[dict[str, Any]]:
             "label": curve.label,
             "cells": [
                 {
-                    "mean": _number(mean),
-                    "interval": "" if low != low else f"{_number(low)}–{_number(high)}",
+                    "mean": percent_cell(mean),
+                    "interval": "" if low != low else f"{percent_cell(low)}–{percent_cell(high)}",
                 }
                 for mean, low, high in zip(curve.mean, curve.low, curve.high, strict=True)
             ],
         }
         for curve in numbers.curves
     ]
-
-
-def _number(share: float) -> str:
-    return percent(share).removesuffix("%")
 
 
 def _contrast_groups(contrasts: Sequence[Contrast]) -> list[dict[str, Any]]:

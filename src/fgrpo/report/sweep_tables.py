@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fgrpo.presentation.numbers import in_points, percent
-from fgrpo.presentation.tables import csv_text
+from fgrpo.presentation.numbers import in_points, percent_cell
+from fgrpo.presentation.tables import csv_text, markdown_table
 from fgrpo.report.data import BASE
 from fgrpo.report.verdict import HIGHER, LOWER, judge
 
@@ -56,7 +56,7 @@ def _size_row(point: Point) -> tuple[Cell, ...]:
 
 
 def _level(level: Level) -> Cell:
-    shown = [percent(share).removesuffix("%") for share in level[1:] if share == share]
+    shown = [percent_cell(share) for share in level[1:] if share == share]
     return Cell(shown[0], "–".join(shown[1:]))
 
 
@@ -84,14 +84,14 @@ def deepest_table(found: SweepNumbers) -> Table | None:
 
 
 def _deepest_row(one: Deepest) -> tuple[Cell, ...]:
-    shown = [_percent(np.mean(one.lowest)), ", ".join(map(str, one.steps))]
-    mean = (_percent(one.mean_lowest), str(one.mean_step), _percent(np.mean(one.final)))
+    shown = [percent_cell(float(np.mean(one.lowest))), ", ".join(map(str, one.steps))]
+    mean = (
+        percent_cell(one.mean_lowest),
+        str(one.mean_step),
+        percent_cell(float(np.mean(one.final))),
+    )
     own = shown if len(one.steps) > 1 else []
     return tuple(map(Cell, (one.arm.label, *own, *mean)))
-
-
-def _percent(share: float | np.floating[Any]) -> str:
-    return percent(float(share)).removesuffix("%")
 
 
 def markdown_tables(found: SweepNumbers) -> str:
@@ -101,12 +101,8 @@ def markdown_tables(found: SweepNumbers) -> str:
 
 
 def _markdown(table: Table) -> str:
-    lines = [
-        table.head,
-        ["---" if place < table.words else "---:" for place in range(len(table.head))],
-        *([_text(cell) for cell in row] for row in table.rows),
-    ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    rows = ([_text(cell) for cell in row] for row in table.rows)
+    return markdown_table(table.head, rows, range(table.words, len(table.head)))
 
 
 def _text(cell: Cell) -> str:

@@ -64,12 +64,16 @@ def judge(contrast: Contrast) -> str:
 
     A test at 5%: over mazes and training seeds at once, or with one seed over mazes alone.
     """
-    one = contrast.deciding
-    if math.isnan(one.p_value):
+    return judge_test(contrast.deciding.estimate, contrast.deciding.p_value)
+
+
+def judge_test(estimate: float, p_value: float) -> str:
+    """Say the same of any difference and its p-value; NaN cannot be judged."""
+    if math.isnan(p_value):
         return UNKNOWN
-    if one.p_value >= SIGNIFICANT:
+    if p_value >= SIGNIFICANT:
         return NO_DIFFERENCE
-    return HIGHER if one.estimate > 0 else LOWER
+    return HIGHER if estimate > 0 else LOWER
 
 
 def verdicts(data: RunData, numbers: Statistics) -> list[Verdict]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from fgrpo.presentation.axes import size_axis
-from fgrpo.presentation.figures import draw_panels, save
+from fgrpo.presentation.figures import draw_panels, entitle, save
 from fgrpo.presentation.series import arm_style
 from fgrpo.reproduce.item import NOT_RUN, Made, Runs, Table
 from fgrpo.reproduce.paper import paper_rows
@@ -328,7 +328,7 @@ def _arrows(rows: Iterable[Row], model: str) -> Callable[[Axes], None]:
             )
             marks = {**style.main(), "linestyle": "", "markersize": 7}
             axes.plot(*zip(*ends, strict=True), **marks)
-        axes.set_title(model, fontsize=10.5, loc="left")
+        entitle(axes, model)
         axes.set_xlabel("average math pass@1 (%)")
         axes.set_ylabel("average math pass@256 (%)")
         axes.margins(0.15)
@@ -349,7 +349,7 @@ def _against(rows: Iterable[Row], column: str, model: str) -> Callable[[Axes], N
                 [row["pass_at_k"] for row in line],
                 **arm_style(label, place).main(),
             )
-        axes.set_title(model, fontsize=10.5, loc="left")
+        entitle(axes, model)
         if column == "group_size":
             size_axis(axes, sorted({row[column] for row in some}))
         else:
@@ -368,7 +368,7 @@ def _curve(rows: Iterable[Row], method: str) -> Callable[[Axes], None]:
             label = "with the weight" if weighted else "without"
             axes.plot(list(line), list(line.values()), **arm_style(label, place).main())
         size_axis(axes, [1, 256])
-        axes.set_title(method, fontsize=10.5, loc="left")
+        entitle(axes, method)
         axes.set_xlabel("k")
         axes.set_ylabel("pass@k (%)")
 

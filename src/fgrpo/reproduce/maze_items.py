@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from fgrpo.compare import compare_problems_and_seeds
 from fgrpo.presentation.axes import size_axis
-from fgrpo.presentation.figures import draw_panels, save
-from fgrpo.presentation.numbers import in_points, percent
+from fgrpo.presentation.figures import draw_panels, entitle, save
+from fgrpo.presentation.numbers import in_points, percent, percent_cell
 from fgrpo.presentation.series import arm_style
+from fgrpo.report.verdict import judge_test
 from fgrpo.reproduce.item import Claim, Finding, Made, Runs, Table
-from fgrpo.reproduce.maze_run import MazeRun
+from fgrpo.reproduce.maze_run import Difference, MazeRun
 from fgrpo.reproduce.maze_words import GAMMAS, difference, judged, method, notes, paper_cells, scale
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def figure_6(runs: Runs) -> Made:
             reached = [100 * values[size, gamma][most] for size in shown]
             axes.plot(shown, reached, **style.main())
         size_axis(axes, sizes)
-        axes.set_title(title, fontsize=10.5, loc="left")
+        entitle(axes, title)
         axes.set_ylabel(f"pass@{most} (%)")
         axes.set_ylim(lowest - 3, 101)
 
@@ -111,10 +112,8 @@ def _grows(run: MazeRun) -> Claim:
     (found,) = compare_problems_and_seeds(
         run.counts(small.name), run.counts(large.name), k=[run.samples]
     )
-    low, high = found.interval
-    finding = Finding.AGREES if low > 0 else Finding.DISAGREES if high < 0 else Finding.OPEN
-    ours = f"{in_points(found.estimate)} ({in_points(low)} to {in_points(high)}) points"
-    return Claim(text, f"N = {small.group_size} to {large.group_size}: {ours}", finding)
+    grown = Difference(found.estimate, *found.interval, judge_test(found.estimate, found.p_value))
+    return judged(text, {f"N = {small.group_size} to {large.group_size}": grown})
 
 
 def _beside(run: MazeRun, theirs: Mapping[tuple[int, float], Mapping[int, float]]) -> Table:
@@ -153,7 +152,7 @@ def _beside(run: MazeRun, theirs: Mapping[tuple[int, float], Mapping[int, float]
 def _pair(values: Mapping[int, float] | None, ks: tuple[int, int], missing: str) -> list[str]:
     if values is None:
         return [missing, missing]
-    return [percent(values[k]).removesuffix("%") for k in ks]
+    return [percent_cell(values[k]) for k in ks]
 
 
 def _gained(cell: Cell | None, k: int) -> str:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgrpo.compare.result import SIGNIFICANT
 from fgrpo.compare.student import add, student, variance_of_mean
-from fgrpo.presentation.figures import draw_panels, save
+from fgrpo.presentation.figures import draw_panels, entitle, save
 from fgrpo.presentation.numbers import percent
 from fgrpo.presentation.series import arm_style
-from fgrpo.report.verdict import HIGHER, LOWER, NO_DIFFERENCE, UNKNOWN
+from fgrpo.report.verdict import judge_test
 from fgrpo.reproduce.item import Claim, Made, Runs, Table
 from fgrpo.reproduce.maze_run import Difference, MazeRun
 from fgrpo.reproduce.maze_words import GAMMAS, judged, method, notes, scale
@@ -138,13 +137,7 @@ def _difference(
         estimate -= float(from_these.mean())
         variance = add(variance, variance_of_mean(from_these))
     _, (low, high), p_value = student(estimate, variance)
-    if np.isnan(p_value):
-        judgement = UNKNOWN
-    elif p_value >= SIGNIFICANT:
-        judgement = NO_DIFFERENCE
-    else:
-        judgement = HIGHER if estimate > 0 else LOWER
-    return Difference(estimate, low, high, judgement)
+    return Difference(estimate, low, high, judge_test(estimate, p_value))
 
 
 def _base(run: MazeRun) -> float:
@@ -180,7 +173,7 @@ def _drawn(run: MazeRun, courses: dict[tuple[int, float], Course], ours: str) ->
                 shares = [_base(run), *course.values.mean(axis=1)]
                 style = arm_style(method(gamma), place)
                 axes.plot([0, *course.steps], [100 * share for share in shares], **style.main())
-            axes.set_title(f"N = {size}", fontsize=10.5, loc="left")
+            entitle(axes, f"N = {size}")
             axes.set_xlabel("training step")
             axes.set_ylabel(f"pass@{run.samples} (%)")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fgrpo.files import make_folder, write_bytes, write_text
+from fgrpo.presentation.tables import markdown_table
 from fgrpo.reproduce.catalogue import ITEMS
 from fgrpo.reproduce.item import verdict
 from fgrpo.reproduce.results import IMAGES, load_result, picture_bytes
@@ -120,7 +121,4 @@ def _folded(table: Table) -> str:
 
 
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
-    )
+    return markdown_table(head, ([cell.replace("|", r"\|") for cell in row] for row in rows))

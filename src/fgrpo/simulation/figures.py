@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fgrpo.presentation.figures import HEIGHT, WIDTH, draw_panels
+from fgrpo.presentation.figures import HEIGHT, WIDTH, draw_panels, entitle
 from fgrpo.simulation.over_sizes import deviation_painter, final_painter, tail_miss_painter
 from fgrpo.simulation.over_steps import steps_painter, trajectory_painter
 from fgrpo.simulation.trajectory import ENTROPY, M_RET, Q_POS, TAIL_MISS, UNSAMPLED_CORRECT
@@ -98,6 +98,6 @@ def trajectories_figure(sweep: Sweep, group_size: int) -> Figure:
 def _titled(paint: Painter, title: str) -> Painter:
     def titled(axes: Axes) -> None:
         paint(axes)
-        axes.set_title(title, loc="left", fontsize=10.5)
+        entitle(axes, title)
 
     return titled
